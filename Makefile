@@ -1,0 +1,81 @@
+# Every target works from a clean clone. `make help` lists them.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+# Compiled at once: an environment may forbid Python to keep what it compiles, and every start would compile anew.
+SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
+COMPILE = $(BIN)/python -m compileall -q app
+
+.PHONY: help run test test-fast lint format bench lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/uv: requirements/uv.txt
+	@"$(PYTHON)" -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info[:2] <= (3, 13)))' || \
+		{ echo "Aisha needs Python 3.11 to 3.13; '$(PYTHON)' is $$("$(PYTHON)" --version 2>&1). Name another: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+		{ [ "$$(id -u)" = 0 ] && apt-get install -y -qq python3-venv >/dev/null; } || \
+		{ echo "Python's venv module is missing: install the package python3-venv" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(VENV)/.run: requirements/embedded.txt pyproject.toml $(BIN)/uv
+	@[ -e $(VENV)/.dev ] || $(SYNC) requirements/embedded.txt requirements/uv.txt
+	@$(BIN)/uv pip install -q --python $(CURDIR)/$(BIN)/python --no-deps --no-build-isolation -e .
+	@$(COMPILE)
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt pyproject.toml $(BIN)/uv
+	@$(SYNC) requirements/dev.txt requirements/uv.txt
+	@$(BIN)/uv pip install -q --python $(CURDIR)/$(BIN)/python --no-deps --no-build-isolation -e .
+	@$(COMPILE)
+	@touch $@ $(VENV)/.run
+
+run: $(VENV)/.run ## the whole bot on this machine; prints the address of its web chat
+	@exec $(BIN)/aisha run
+
+test: $(VENV)/.dev debian lint ## every test
+	$(BIN)/pytest
+
+test-fast: $(VENV)/.dev ## lint and the tests that start no service
+	$(MAKE) lint
+	$(BIN)/pytest tests/unit
+
+lint: $(VENV)/.dev ## format check, lint, types
+	$(BIN)/ruff format --check app tests docs
+	$(BIN)/ruff check app tests docs
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## format and mend what can be mended
+	$(BIN)/ruff format app tests docs
+	$(BIN)/ruff check --fix app tests docs
+
+bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that made it
+	@$(BIN)/python -m tests.bench
+
+# What the tests need beside Python: recorded speech, a browser, and a faster allocator.
+DEBIAN_PACKAGES := asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav asterisk-core-sounds-fr-g722 chromium \
+	fonts-noto-color-emoji libmimalloc2.0 pocketsphinx-testdata
+.PHONY: debian
+debian:
+	@missing=$$(for p in $(DEBIAN_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+		else echo "The tests need these Debian packages: apt-get install $$missing" >&2; exit 1; fi; \
+	fi
+
+.PHONY: docs
+docs: $(VENV)/.dev ## write docs/settings.md and docs/metrics.md from the code
+	$(BIN)/python docs/generate.py
+
+lock: $(BIN)/uv ## resolve requirements/*.txt anew from pyproject.toml
+	$(BIN)/uv pip compile -q $(LOCK) pyproject.toml -o requirements/app.txt
+	$(BIN)/uv pip compile -q $(LOCK) --extra embedded -c requirements/app.txt pyproject.toml -o requirements/embedded.txt
+	$(BIN)/uv pip compile -q $(LOCK) --extra embedded --extra dev -c requirements/embedded.txt pyproject.toml -o requirements/dev.txt
+	echo uv | $(BIN)/uv pip compile -q $(LOCK) - -o requirements/uv.txt
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --upgrade --no-annotate
+
+clean: ## remove the virtual environment; data in .local/ stay
+	rm -rf $(VENV)

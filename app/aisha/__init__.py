@@ -1,0 +1,1 @@
+"""Aisha turns Telegram voice messages into text, offline."""

@@ -1,0 +1,59 @@
+"""The `aisha` command: each verb lives in the package it belongs to and is imported only when it is called."""
+
+import importlib
+import sys
+
+import click
+
+from aisha.errors import AishaError
+
+VERBS = {
+    "run": ("aisha.embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
+    "bot": ("aisha.bot", "Run the bot: receive, store, queue and deliver."),
+    "worker": ("aisha.transcribe.worker", "Run this host's transcription workers."),
+    "migrate": ("aisha.database.migrate", "Bring the database to the newest schema."),
+    "models": ("aisha.models.cli", "List, pull and remove speech models."),
+    "sandbox": ("aisha.sandbox.cli", "Run the local Bot API server with its web chat."),
+    "status": ("aisha.status", "Show what is waiting, running and done."),
+    "trace": ("aisha.trace", "Tell one message's whole story."),
+    "transcribe": ("aisha.transcribe.cli", "Transcribe files, without any service."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported on use, so that `aisha --help` loads neither Vosk nor aiogram.
+
+    Each module in `VERBS` has a click command of the verb's own name with the suffix `_command`.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return every verb, in the order a message's life suggests."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module and return its command."""
+        if cmd_name not in VERBS:
+            return None
+        module, _ = VERBS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), f"{cmd_name}_command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, summary) for verb, (_, summary) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="aisha")
+def cli() -> None:
+    """Turn Telegram voice messages into text, offline."""
+
+
+def main() -> None:
+    """Run the command line; an `AishaError` is one line on stderr and exit status 1."""
+    try:
+        cli.main(prog_name="aisha")
+    except AishaError as error:
+        click.echo(f"aisha: {error}", err=True)
+        sys.exit(1)

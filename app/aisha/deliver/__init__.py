@@ -1,0 +1,1 @@
+"""The last step: what the user reads is written to the outbox, then sent exactly once."""

@@ -1,0 +1,58 @@
+"""The two calls that show an outbox row."""
+
+from typing import Any
+
+from aiogram import Bot
+from aiogram.exceptions import TelegramBadRequest
+from aiogram.types import InlineKeyboardMarkup, LinkPreviewOptions, ReplyParameters
+
+from aisha import metrics
+
+Row = dict[str, Any]
+NO_LINK_PREVIEW = LinkPreviewOptions(is_disabled=True)
+
+
+async def send(bot: Bot, row: Row) -> int:
+    """Send a row as a new message and return its id.
+
+    Raises:
+        TelegramAPIError: as Telegram says; after a network error the message may have been sent.
+    """
+    reply_to = row["reply_to"]
+    reply = ReplyParameters(message_id=reply_to, allow_sending_without_reply=True) if reply_to else None
+    message = await bot.send_message(
+        row["chat_id"],
+        row["text"],
+        parse_mode=None,
+        reply_markup=_markup(row),
+        link_preview_options=NO_LINK_PREVIEW,
+        reply_parameters=reply,
+    )
+    metrics.SENT.labels("send").inc()
+    return message.message_id
+
+
+async def edit(bot: Bot, row: Row, message_id: int) -> None:
+    """Make a message of ours show a row; one that shows it already is no error.
+
+    Raises:
+        TelegramBadRequest: there is no such message of ours.
+        TelegramAPIError: as Telegram says.
+    """
+    try:
+        await bot.edit_message_text(
+            row["text"],
+            chat_id=row["chat_id"],
+            message_id=message_id,
+            parse_mode=None,
+            reply_markup=_markup(row),
+            link_preview_options=NO_LINK_PREVIEW,
+        )
+    except TelegramBadRequest as error:
+        if "not modified" not in error.message:
+            raise
+    metrics.SENT.labels("edit").inc()
+
+
+def _markup(row: Row) -> InlineKeyboardMarkup | None:
+    return InlineKeyboardMarkup.model_validate(row["markup"]) if row["markup"] else None

@@ -1,0 +1,1 @@
+"""Real services from wheels, started and supervised by `aisha run`."""

@@ -1,0 +1,57 @@
+"""Every error that Aisha raises on purpose, as one small tree.
+
+The message of an error is for the operator: it names the thing and the fix. What a Telegram user reads is chosen
+from `aisha.texts` by the error's class; what is logged is the event around it.
+"""
+
+
+class AishaError(Exception):
+    """The root: a failure whose message is fit to print without a traceback."""
+
+
+class SettingsError(AishaError):
+    """A setting is missing or malformed; the message names its environment variable."""
+
+
+class ModelError(AishaError):
+    """A speech model is unknown, not installed, damaged or cannot be fetched."""
+
+
+class ServiceError(AishaError):
+    """An embedded service does not start or does not become ready."""
+
+
+class AudioError(AishaError):
+    """A file cannot be transcribed, however often it is tried."""
+
+
+class EmptyFileError(AudioError):
+    """The file has no bytes."""
+
+
+class UnreadableFileError(AudioError):
+    """The file is no audio or video that can be decoded, or is damaged before its first sample."""
+
+
+class NoSoundError(AudioError):
+    """The file is a video or image without an audio stream."""
+
+
+class NoModelError(AudioError):
+    """No worker has a model of the recording's language."""
+
+
+class TooShortError(AudioError):
+    """The recording is shorter than any word."""
+
+
+class TooLongError(AudioError):
+    """The recording is longer than the operator allows."""
+
+
+class TooLargeError(AudioError):
+    """The file is larger than the Bot API server or the operator allows."""
+
+
+class FileGoneError(AudioError):
+    """Telegram no longer has the file."""

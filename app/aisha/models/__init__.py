@@ -1,0 +1,1 @@
+"""Speech models: which exist, which are installed, and how one is fetched."""

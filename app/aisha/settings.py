@@ -1,0 +1,189 @@
+"""Every setting of every process, read once from the environment.
+
+A variable is the field's name in capitals behind `AISHA_`. `docs/settings.md` is generated from this file.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from aisha.errors import SettingsError
+from aisha.models.catalogue import LANGUAGES
+
+MIB = 1024 * 1024
+CLOUD_API_URL = "https://api.telegram.org"
+CLOUD_FILE_LIMIT = 20 * MIB
+LOCAL_FILE_LIMIT = 2000 * MIB
+
+TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """The environment of one process; secrets print as stars."""
+
+    model_config = SettingsConfigDict(env_prefix="AISHA_", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    bot_token: SecretStr | None = Field(
+        None,
+        description="The bot's token from @BotFather. When unset, `aisha run` starts the sandbox instead.",
+    )
+    bot_api_url: HttpUrl | None = Field(
+        None, description=f"Address of a Bot API server. Default: {CLOUD_API_URL}, or the sandbox's."
+    )
+    data_dir: Path = Field(Path(".local"), description="Folder of the embedded services, models and secrets.")
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL, as postgresql://user:password@host:port/name. Default: embedded."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Redis, as redis://user:password@host:port/0. Default: embedded."
+    )
+    s3_endpoint: HttpUrl | None = Field(
+        None, description="S3 server, as http://host:port. Default: embedded."
+    )
+    s3_access_key: SecretStr | None = Field(None, description="S3 access key.")
+    s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
+    s3_bucket: str = Field(
+        "aisha", description="S3 bucket; made at start when it is missing and may be made."
+    )
+    models_dir: Path | None = Field(
+        None, description="Folder of speech models. Default: models/ in the data folder."
+    )
+    maven_repository: HttpUrl | None = Field(
+        None, description="Maven repository for the English model. Default: the central one."
+    )
+    models_url: HttpUrl = Field(
+        HttpUrl("https://alphacephei.com/vosk/models"), description="Where the other speech models come from."
+    )
+    default_language: str = Field("en", description="Language of speech for users who have not chosen one.")
+    max_file_size: int | None = Field(
+        None,
+        gt=0,
+        description="Largest file accepted, in bytes. Default: 20 MiB with Telegram's cloud, else 2000 MiB.",
+    )
+    max_duration: int = Field(4 * 3600, gt=0, description="Longest recording accepted, in seconds.")
+    concurrency: int | None = Field(
+        None, gt=0, description="Recordings one worker host decodes at once. Default: one a core."
+    )
+    web_port: Port = Field(
+        8080, description="Port of the sandbox's web chat; the next free one when it is taken."
+    )
+    health_port: Port = Field(8081, description="Port of the bot's /health and /metrics; 0 turns them off.")
+    worker_metrics_port: Port = Field(8082, description="Port of the worker's /metrics; 0 turns them off.")
+    metrics_host: str = Field("127.0.0.1", description="Address that the health and metrics ports bind to.")
+    log_format: Literal["console", "json"] = Field(
+        "console", description="Log lines for people or for machines."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+
+    @field_validator("data_dir", "models_dir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path and path.expanduser().absolute()
+
+    @field_validator("bot_token")
+    @classmethod
+    def _token(cls, token: SecretStr | None) -> SecretStr | None:
+        if token and not TOKEN.fullmatch(token.get_secret_value()):
+            raise ValueError("not a token as @BotFather gives it: digits, a colon, letters and digits")
+        return token
+
+    @field_validator("default_language")
+    @classmethod
+    def _language(cls, code: str) -> str:
+        if code not in LANGUAGES:
+            raise ValueError(f"no language of the catalogue: {', '.join(LANGUAGES)}")
+        return code
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, url: SecretStr | None) -> SecretStr | None:
+        return _address(url, ("postgresql", "postgres"), "postgresql://user:password@host:port/name")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis(cls, url: SecretStr | None) -> SecretStr | None:
+        return _address(url, ("redis", "rediss", "unix"), "redis://user:password@host:port/0")
+
+    @property
+    def models_path(self) -> Path:
+        """The folder of speech models."""
+        return self.models_dir or self.data_dir / "models"
+
+    @property
+    def api_url(self) -> str:
+        """The Bot API server's address, without a slash at its end."""
+        return str(self.bot_api_url or CLOUD_API_URL).rstrip("/")
+
+    @property
+    def file_limit(self) -> int:
+        """The largest file accepted, in bytes.
+
+        A cloud getFile stops at 20 MiB; a server of one's own may serve up to 2000 MiB and says so itself.
+        """
+        server = CLOUD_FILE_LIMIT if self.api_url == CLOUD_API_URL else LOCAL_FILE_LIMIT
+        return min(self.max_file_size or server, server)
+
+    def required(self, *names: str) -> None:
+        """Raise `SettingsError` naming each of these settings that is unset."""
+        if missing := [variable(name) for name in names if getattr(self, name) is None]:
+            raise SettingsError(
+                f"not set: {', '.join(missing)} (`aisha run` sets them for its embedded services)"
+            )
+
+    def secret(self, name: str) -> str:
+        """Return a required secret in clear.
+
+        Raises:
+            SettingsError: it is unset; names the variable.
+        """
+        self.required(name)
+        value: SecretStr = getattr(self, name)
+        return value.get_secret_value()
+
+
+def _address(url: SecretStr | None, schemes: tuple[str, ...], example: str) -> SecretStr | None:
+    """Return the address, or raise a ValueError that does not tell it: it holds a password."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url.get_secret_value())
+        good = parts.scheme in schemes and bool(parts.hostname or parts.query) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good:
+        raise ValueError(f"not an address like {example}")
+    return url
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"AISHA_{name.upper()}"
+
+
+def load_running() -> Settings:
+    """Read the settings; those of the `aisha run` on the data folder stand in where no database is set.
+
+    Raises:
+        SettingsError: a value is malformed.
+    """
+    loaded = load()
+    running = loaded.data_dir / "secrets" / "environment"
+    return loaded if loaded.database_url or not running.exists() else load(running)
+
+
+def load(file: Path | None = None) -> Settings:
+    """Read the settings from the environment, and from a file of `NAME=value` lines what is not set there.
+
+    Raises:
+        SettingsError: a value is malformed; names the variable, never a secret's value.
+    """
+    try:
+        return Settings(_env_file=file)
+    except ValidationError as error:
+        wrong = [f"{variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False)]
+        raise SettingsError("; ".join(wrong)) from None

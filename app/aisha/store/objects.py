@@ -1,0 +1,171 @@
+"""Object storage: plain S3 through MinIO's SDK, streaming both ways."""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+from minio import Minio
+from minio.error import MinioException, S3Error
+from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
+from urllib3.exceptions import HTTPError
+
+from aisha.errors import ServiceError
+from aisha.settings import Settings
+
+PART_BYTES = 8 * 1024 * 1024
+READ_BYTES = 1024 * 1024
+CONNECTIONS = 32
+UNREACHABLE = (HTTPError, MinioException, ConnectionError, TimeoutError)
+
+
+class MissingObjectError(Exception):
+    """There is no object under the key."""
+
+
+class Objects:
+    """One bucket. Its methods block: call them in a thread or a work-horse."""
+
+    def __init__(self, settings: Settings) -> None:
+        settings.required("s3_endpoint")
+        assert settings.s3_endpoint
+        self._bucket = settings.s3_bucket
+        self._http = PoolManager(
+            maxsize=CONNECTIONS,
+            timeout=Timeout(connect=5, read=60),
+            retries=Retry(total=1, backoff_factor=0.2),
+        )
+        self._client = Minio(
+            f"{settings.s3_endpoint.host}:{settings.s3_endpoint.port}",
+            access_key=settings.secret("s3_access_key"),
+            secret_key=settings.secret("s3_secret_key"),
+            secure=settings.s3_endpoint.scheme == "https",
+            region="us-east-1",
+            http_client=self._http,
+        )
+
+    def __enter__(self) -> "Objects":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.clear()
+
+    def check(self) -> None:
+        """Make the bucket unless it is there.
+
+        Raises:
+            ServiceError: the server cannot be reached or refuses; names the settings.
+        """
+        try:
+            if not self._client.bucket_exists(self._bucket):
+                self._client.make_bucket(self._bucket)
+        except S3Error as error:
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise ServiceError(
+                    f"S3 refuses the bucket {self._bucket} (AISHA_S3_*): {error.code}"
+                ) from None
+        except UNREACHABLE as error:
+            raise ServiceError(f"cannot reach the S3 server of AISHA_S3_ENDPOINT: {error}") from None
+
+    def put(self, key: str, data: BinaryIO, size: int) -> None:
+        """Store exactly `size` bytes under a key, replacing what was there."""
+        self._client.put_object(self._bucket, key, data, size, part_size=PART_BYTES)
+
+    def read(self, key: str) -> bytes:
+        """Return a small object whole.
+
+        Raises:
+            MissingObjectError: it is not there.
+        """
+        response = _get(self._client, self._bucket, key)
+        try:
+            return bytes(response.read())
+        finally:
+            response.close()
+            response.release_conn()
+
+    @contextmanager
+    def open(self, key: str) -> Iterator[BinaryIO]:
+        """Give the object as a seekable file, a mebibyte of it at a time.
+
+        A decoder may take a failing read for the file's end, so a failure is raised again when the file is left.
+
+        Raises:
+            MissingObjectError: it is not there.
+        """
+        raw = _ObjectFile(self._client, self._bucket, key)
+        try:
+            with io.BufferedReader(raw, READ_BYTES) as file:
+                yield file
+        finally:
+            if raw.failure:
+                raise raw.failure
+
+    def remove(self, key: str) -> None:
+        """Delete an object; one that is not there is no error."""
+        self._client.remove_object(self._bucket, key)
+
+
+def _get(client: Minio, bucket: str, key: str) -> BaseHTTPResponse:
+    try:
+        return client.get_object(bucket, key)
+    except S3Error as error:
+        if error.code == "NoSuchKey":
+            raise MissingObjectError(f"no object {key}") from None
+        raise
+
+
+class _ObjectFile(io.RawIOBase):
+    """Reads on from one response as long as reads are sequential; a read elsewhere asks for another range."""
+
+    def __init__(self, client: Minio, bucket: str, key: str) -> None:
+        self._client, self._bucket, self._key = client, bucket, key
+        self._position = 0
+        self._response: BaseHTTPResponse | None = _get(client, bucket, key)
+        self._size = int(self._response.headers["Content-Length"])
+        self._read_to = 0
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position >= self._size:
+            return 0
+        try:
+            data = self._read_on(len(buffer))
+        except UNREACHABLE as failure:
+            self.failure = failure
+            raise
+        buffer[: len(data)] = data
+        self._position = self._read_to = self._position + len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+    def _read_on(self, size: int) -> bytes:
+        """Read from the open response, or once from a new one where that has broken."""
+        if self._response is not None and self._position == self._read_to:
+            try:
+                return bytes(self._response.read(size))
+            except HTTPError:
+                self._drop()
+        self._drop()
+        self._response = self._client.get_object(self._bucket, self._key, offset=self._position)
+        return bytes(self._response.read(size))
+
+    def _drop(self) -> None:
+        if self._response is not None:
+            self._response.close()
+            self._response.release_conn()
+            self._response = None

@@ -1,0 +1,139 @@
+"""Every sentence that a Telegram user reads, in each interface language.
+
+A key is the situation; a message's `outcome` is such a key too. Sentences say what happened and what to do.
+"""
+
+from typing import Literal
+
+Interface = Literal["en", "ru"]
+RUSSIAN_READERS = {"ru", "be"}
+
+MIB = 1024 * 1024
+
+TEXTS: dict[str, dict[Interface, str]] = {
+    "start": {
+        "en": "Hello! Send or forward me a voice message, an audio file or a video, and I will write down what is said."
+        "\n\nI listen for {language}; /language changes that. /help tells more.",
+        "ru": "Здравствуйте! Пришлите или перешлите мне голосовое сообщение, аудиофайл или видео, и я запишу текстом, "
+        "что в нём говорят.\n\nСейчас я слушаю такой язык: {language}; сменить его — /language. Подробнее — /help.",
+    },
+    "help": {
+        "en": "I turn speech into text: voice messages, video notes, audio, video, files with sound, up to {size} and "
+        "{duration}. In a group, add me and I will reply to each recording.\n\n"
+        "Language of speech: {language}. Commands:\n/language – choose the language of speech\n/help – this text\n\n"
+        "Recordings are processed on this bot's own server and are sent to no one else.",
+        "ru": "Я превращаю речь в текст: голосовые сообщения, кружки, аудио, видео и файлы со звуком, до {size} и "
+        "{duration}. Добавьте меня в группу, и я отвечу на каждую запись.\n\n"
+        "Язык речи: {language}. Команды:\n/language – выбрать язык речи\n/help – этот текст\n\n"
+        "Записи обрабатываются на собственном сервере бота и никому больше не передаются.",
+    },
+    "language": {
+        "en": "Which language is spoken in the recordings? Now: {language}.",
+        "ru": "На каком языке говорят в записях? Сейчас: {language}.",
+    },
+    "language_only": {
+        "en": "I can recognise only one language here: {language}.",
+        "ru": "Здесь я распознаю только один язык: {language}.",
+    },
+    "language_set": {
+        "en": "I will listen for {language}.",
+        "ru": "Язык речи теперь: {language}.",
+    },
+    "language_unknown": {
+        "en": "This language is no longer installed. /language shows those that are.",
+        "ru": "Этот язык больше не установлен. /language покажет доступные.",
+    },
+    "send_recording": {
+        "en": "Send me a voice message, an audio file or a video, and I will write down what is said in it.",
+        "ru": "Пришлите голосовое сообщение, аудиофайл или видео, и я запишу текстом, что в нём говорят.",
+    },
+    "not_media": {
+        "en": "This file is neither audio nor video, so there is nothing for me to listen to.",
+        "ru": "Это не аудио и не видео, слушать здесь нечего.",
+    },
+    "working": {"en": "🎧 Listening…", "ru": "🎧 Слушаю…"},
+    "waiting": {"en": "⏳ In the queue, {ahead} ahead of you…", "ru": "⏳ В очереди, перед вами: {ahead}…"},
+    "progress": {"en": "🎧 Listening… {percent} %", "ru": "🎧 Слушаю… {percent} %"},
+    "incomplete": {
+        "en": "⚠️ The recording is damaged or cut off: I could read only its first {duration}.",
+        "ru": "⚠️ Запись повреждена или обрывается: удалось прочитать только начало: {duration}.",
+    },
+    "silence": {
+        "en": "🔇 This recording is silent: there is no sound in it.",
+        "ru": "🔇 Запись беззвучна: в ней ничего не слышно.",
+    },
+    "no_speech": {
+        "en": "🎵 I hear sound but no speech: music or noise, perhaps. If somebody speaks, check /language.",
+        "ru": "🎵 Звук есть, но речи в нём не слышно: возможно, музыка или шум. Если там говорят, проверьте /language.",
+    },
+    "too_short": {
+        "en": "This recording is too short to hold a word. Hold the microphone a little longer.",
+        "ru": "Запись слишком коротка, чтобы в ней было слово. Удерживайте кнопку записи чуть дольше.",
+    },
+    "empty": {
+        "en": "This file is empty: it has zero bytes. Please send it again.",
+        "ru": "Файл пуст: в нём ноль байт. Пришлите его ещё раз.",
+    },
+    "unreadable": {
+        "en": "I cannot read this file: it is damaged or is no audio or video.",
+        "ru": "Не удалось прочитать файл: он повреждён или это не аудио и не видео.",
+    },
+    "no_sound": {
+        "en": "This video has no sound, so there is nothing to write down.",
+        "ru": "В этом видео нет звука, записывать нечего.",
+    },
+    "too_long": {
+        "en": "This recording is too long: I take up to {duration}. Please cut it into parts.",
+        "ru": "Запись слишком длинная: я принимаю до {duration}. Разделите её на части.",
+    },
+    "too_large": {
+        "en": "This file is too large: I can fetch up to {size} from Telegram. Send it as a voice message or in parts.",
+        "ru": "Файл слишком большой: из Telegram я могу скачать до {size}. Пришлите его голосовым или по частям.",
+    },
+    "gone": {
+        "en": "Telegram no longer has this file. Please send it again.",
+        "ru": "В Telegram этого файла больше нет. Пришлите его ещё раз.",
+    },
+    "no_model": {
+        "en": "The language chosen here is not installed any more. Choose another with /language and send this again.",
+        "ru": "Выбранный язык больше не установлен. Выберите другой командой /language и пришлите запись ещё раз.",
+    },
+    "failed": {
+        "en": "Something went wrong on my side and I could not finish this recording. Please send it again later.",
+        "ru": "У меня что-то сломалось, и закончить с этой записью не удалось. Пришлите её позже ещё раз.",
+    },
+}
+
+COMMANDS: dict[Interface, dict[str, str]] = {
+    "en": {"language": "choose the language of speech", "help": "what I can do"},
+    "ru": {"language": "выбрать язык речи", "help": "что я умею"},
+}
+
+
+def interface(language_code: str | None) -> Interface:
+    """Return the interface language for a Telegram user's IETF language tag, such as `ru` or `en-GB`."""
+    return "ru" if (language_code or "").split("-")[0].lower() in RUSSIAN_READERS else "en"
+
+
+def say(key: str, reader: str, **values: object) -> str:
+    """Return the sentence for a situation; an interface language that is not known reads English.
+
+    Raises:
+        KeyError: no such situation, or a value that its sentence needs is not given.
+    """
+    sentences = TEXTS[key]
+    return (sentences["ru"] if reader == "ru" else sentences["en"]).format(**values)
+
+
+def size(size_bytes: int, language: str) -> str:
+    """Return a size in words, in mebibytes as Telegram's own limits are."""
+    return f"{size_bytes // MIB} {'МБ' if language == 'ru' else 'MB'}"
+
+
+def duration(seconds: float, language: str) -> str:
+    """Return a duration in words: `4 h`, `1 h 30 min`, `12 min 5 s`, `40 s`."""
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, left = divmod(rest, 60)
+    units = ("ч", "мин", "с") if language == "ru" else ("h", "min", "s")
+    parts = [(hours, units[0]), (minutes, units[1]), (left if not hours else 0, units[2])]
+    return " ".join(f"{count} {unit}" for count, unit in parts if count) or f"0 {units[2]}"

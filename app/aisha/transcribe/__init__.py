@@ -1,0 +1,1 @@
+"""The fourth step: audio is decoded, cut at silences and recognised."""

@@ -1,0 +1,105 @@
+"""Somebody who has never seen the project opens the printed address, speaks, and reads what was said."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import numpy as np
+import psycopg
+import pytest
+from harness import Tree
+from media import RATE, samples, write
+from playwright.async_api import Browser, Page, async_playwright, expect
+from tests.speech import Clip, librivox, prompts, word_error_rate
+
+CHROMIUM = Path("/usr/bin/chromium")
+ANSWER_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def spoken() -> Clip:
+    """The sentence that the microphone hears, again and again."""
+    return next(clip for clip in librivox() if "0880" in clip.path.name)
+
+
+@pytest.fixture(scope="module")
+async def browser(spoken: Clip, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """Chromium whose microphone is a file: half a second of silence, the sentence, and silence again."""
+    pcm = samples(spoken.path)
+    quiet = np.zeros(RATE // 2, dtype=np.int16)
+    heard = write(
+        tmp_path_factory.mktemp("microphone") / "heard.wav", np.concatenate([quiet, pcm, quiet]), "pcm_s16le"
+    )
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--use-fake-ui-for-media-stream",
+                "--use-fake-device-for-media-stream",
+                f"--use-file-for-fake-audio-capture={heard}",
+            ],
+        )
+        yield chromium
+        await chromium.close()
+
+
+@pytest.fixture
+async def page(browser: Browser, tree: Tree) -> AsyncIterator[Page]:
+    context = await browser.new_context(locale="en-US", viewport={"width": 1000, "height": 720})
+    page = await context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.goto(tree.url)
+    yield page
+    await context.close()
+    assert errors == []
+
+
+async def test_what_is_spoken_into_the_page_can_be_read_on_it(page: Page, spoken: Clip) -> None:
+    await page.get_by_test_id("start").click()
+    await expect(page.get_by_test_id("message-text").last).to_contain_text("voice message")
+    await page.get_by_test_id("record").click()
+    await page.wait_for_timeout(3_900)
+    await page.get_by_test_id("send-recording").click()
+    answer = page.get_by_test_id("message").last.get_by_test_id("message-text")
+    await expect(answer).to_contain_text("young man", timeout=ANSWER_MS)
+    assert word_error_rate([spoken.text], [await answer.inner_text()]) < 0.7  # the fake microphone adds noise
+
+
+async def test_a_dropped_file_is_answered_beside_it(page: Page, tmp_path: Path) -> None:
+    clip = next(clip for clip in prompts() if clip.path.stem == "tt-weasels")
+    voice = write(tmp_path / "weasels.ogg", samples(clip.path))
+    await page.get_by_test_id("attach-input").set_input_files(voice)
+    answer = page.get_by_test_id("message").last.get_by_test_id("message-text")
+    await expect(answer).to_contain_text("phone system", timeout=ANSWER_MS)
+    if folder := os.environ.get("SCREENSHOTS"):
+        await page.wait_for_timeout(500)
+        await page.screenshot(path=Path(folder) / "web-chat.png")
+
+
+@pytest.fixture
+def two_languages(tree: Tree) -> Iterator[None]:
+    """Another worker host that also hears French; it has no lane of its own here, so only its row is needed."""
+    with psycopg.connect(tree.setting("AISHA_DATABASE_URL"), autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO workers (name, concurrency, languages) VALUES ('elsewhere', 1, '{en,fr}')"
+        )
+        yield
+        connection.execute("DELETE FROM workers WHERE name = 'elsewhere'")
+        connection.execute("UPDATE chats SET language = NULL")
+
+
+@pytest.mark.usefixtures("two_languages")
+async def test_a_button_is_pressed_and_its_message_changes(page: Page) -> None:
+    await expect(page.get_by_test_id("message-text").last).to_be_visible()
+    await page.get_by_test_id("composer").fill("/language")
+    await page.get_by_test_id("composer").press("Enter")
+    last = page.get_by_test_id("message").last
+    await expect(last.get_by_test_id("message-text")).to_contain_text("Now: English", timeout=ANSWER_MS)
+    await last.get_by_test_id("inline-button").filter(has_text="français").click()
+    await expect(last.get_by_test_id("message-text")).to_have_text("I will listen for French.")
+    await expect(last.get_by_test_id("inline-button")).to_have_count(0)
