@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from aiogram import Bot
 from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, Message, ReplyParameters
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
 from tests.integration.sandbox.client import Control, bot_of
 
 from aisha.sandbox.server import Sandbox
@@ -100,6 +100,27 @@ async def test_a_pressed_button_shows_the_bots_toast(page: Page, bot: Bot, contr
     assert update.callback_query
     await bot.answer_callback_query(update.callback_query.id, "Noted")
     await expect(page.get_by_test_id("toast")).to_have_text("Noted")
+
+
+async def test_what_happens_before_the_page_knows_the_chats_is_shown_afterwards(
+    page: Page, bot: Bot, control: Control
+) -> None:
+    known = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await known.wait()
+        await route.continue_()
+
+    await page.route("**/sandbox/api/state", late)
+    async with page.expect_request("**/sandbox/api/state"):
+        await page.reload()
+    await control.say(YOU, "hi")
+    await bot.send_message(YOU, "early")
+    await bot.send_chat_action(YOU, "typing")
+    await page.wait_for_timeout(500)
+    known.set()
+    await expect(page.get_by_test_id("message-text")).to_have_text(["hi", "early"])
+    await expect(page.get_by_test_id("typing")).to_be_visible()
 
 
 async def test_a_chosen_file_is_sent_by_its_kind_or_as_a_file(page: Page, bot: Bot, tmp_path: Path) -> None:

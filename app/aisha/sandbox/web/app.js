@@ -46,7 +46,7 @@ class App {
     new ResizeObserver(() => { if (this.stuck) this.toEnd(); }).observe(this.scroll);
   }
 
-  // Changes that arrive while the present state is being fetched are told again afterwards.
+  // What happens while the present state is being fetched is told again afterwards.
   async load() {
     this.loading += 1;
     try {
@@ -59,7 +59,7 @@ class App {
 
   catchUp() {
     if (this.loading) return;
-    for (const event of this.missed.splice(0)) this.changed(event);
+    for (const event of this.missed.splice(0)) this.event(event);
   }
 
   async fetch() {
@@ -216,8 +216,10 @@ class App {
   }
 
   event(event) {
-    const handle = { hello: () => this.connected(), chats: () => this.load(), message: () => this.changed(event), action: () => this.doing(event), draft: () => this.drafted(event), callback: () => this.answered(event), commands: () => this.composer.suggest() }[event.type];
-    handle?.();
+    if (event.type === "hello") this.connected();
+    else if (event.type === "chats") this.load();
+    else if (this.loading || !this.user) this.missed.push(event);
+    else ({ message: () => this.changed(event), action: () => this.doing(event), draft: () => this.drafted(event), callback: () => this.answered(event), commands: () => this.composer.suggest() })[event.type]?.();
   }
 
   async connected() {
@@ -226,7 +228,6 @@ class App {
   }
 
   changed({ chat_id: id, view }) {
-    if (this.loading) { this.missed.push({ chat_id: id, view }); return; }
     if (this.chat?.id === id && (this.views.get(view.message.message_id)?.version ?? 0) >= view.version) return;
     const chat = this.chats?.find((each) => each.id === id);
     if (!chat) return;
