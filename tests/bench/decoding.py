@@ -18,6 +18,7 @@ from typing import Any
 
 import av
 import numpy as np
+from tests.models import shared_models
 from tests.speech import librivox, prompts, voices, word_error_rate
 
 from aisha.models.store import installed
@@ -32,8 +33,7 @@ LONG = 600.0
 
 def model_path() -> Path:
     """Return the English model, in the folder that the tests share."""
-    folder = Path(os.environ.get("AISHA_MODELS_DIR") or Path(__file__).parents[2] / ".cache" / "models")
-    return installed(folder)["en"].path
+    return installed(shared_models())["en"].path
 
 
 def pcm(path: Path) -> np.ndarray:
