@@ -88,6 +88,7 @@ class Objects:
     def open(self, key: str) -> Iterator[BinaryIO]:
         """Give the object as a seekable file, a mebibyte of it at a time.
 
+        A smaller one is read at once: a decoder looks at a file's end first, and each jump is another request.
         A decoder may take a failing read for the file's end, so a failure is raised again when the file is left.
 
         Raises:
@@ -96,7 +97,7 @@ class Objects:
         raw = _ObjectFile(self._client, self._bucket, key)
         try:
             with io.BufferedReader(raw, READ_BYTES) as file:
-                yield file
+                yield io.BytesIO(file.read(raw.size)) if raw.size <= READ_BYTES else file
         finally:
             if raw.failure:
                 raise raw.failure
@@ -122,7 +123,7 @@ class _ObjectFile(io.RawIOBase):
         self._client, self._bucket, self._key = client, bucket, key
         self._position = 0
         self._response: BaseHTTPResponse | None = _get(client, bucket, key)
-        self._size = int(self._response.headers["Content-Length"])
+        self.size = int(self._response.headers["Content-Length"])
         self._read_to = 0
         self.failure: Exception | None = None
 
@@ -133,12 +134,12 @@ class _ObjectFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        if self._position >= self._size:
+        if self._position >= self.size:
             return 0
         try:
             data = self._read_on(len(buffer))

@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -37,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 Connection = psycopg.Connection[dict[str, Any]]
 RETRY_SECONDS = 2
+NOT_FORKED = "a work-horse was not forked from `aisha worker`"
 OUTCOMES: dict[type[AudioError], str] = {
     EmptyFileError: "empty",
     UnreadableFileError: "unreadable",
@@ -105,6 +107,7 @@ class Horse:
 
 
 _inherited: Horse | None = None
+_connected_ahead: Connection | None = None
 
 
 def inherit(horse: Horse) -> None:
@@ -113,15 +116,22 @@ def inherit(horse: Horse) -> None:
     _inherited = horse
 
 
+def connect_ahead() -> None:
+    """Connect to the database before there is a job; the job tries again when that fails."""
+    global _connected_ahead
+    with suppress(psycopg.Error):
+        _connected_ahead = _connect()
+
+
 def run(job_id: int) -> None:
     """Do a job, unless somebody does it or has done it.
 
     A failure of a service returns the job to the queue; it is no attempt. A file that cannot be transcribed ends its
     message with an outcome. Anything else leaves the job `started` without a lock: the reconciler returns it.
     """
-    assert _inherited, "a work-horse was not forked from `aisha worker`"
+    assert _inherited, NOT_FORKED
     _inherited.report.begin()
-    with connect(_inherited.settings.secret("database_url"), **RELAXED) as connection:
+    with _connection() as connection:
         if not _one(connection, f"SELECT {LOCK} AS got", [f"job:{job_id}"])["got"]:
             return
         job = connection.execute(CLAIM, {"id": job_id, "worker": _inherited.worker}).fetchone()
@@ -135,6 +145,20 @@ def run(job_id: int) -> None:
                 Work(_inherited, connection, job, message).run()
             else:
                 connection.execute(END_JOB, [None, None, job_id])
+
+
+def _connection() -> Connection:
+    """Return the connection that was made ahead if it still answers, else a new one."""
+    if _connected_ahead:
+        with suppress(psycopg.Error):
+            _connected_ahead.execute("SELECT 1")
+            return _connected_ahead
+    return _connect()
+
+
+def _connect() -> Connection:
+    assert _inherited, NOT_FORKED
+    return connect(_inherited.settings.secret("database_url"), **RELAXED)
 
 
 class Work:

@@ -14,7 +14,8 @@ import click
 import psycopg
 import structlog
 from redis.exceptions import RedisError
-from rq import Worker
+from rq import Queue, Worker
+from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
@@ -28,6 +29,7 @@ from aisha.store.objects import Objects
 from aisha.transcribe import jobs
 from aisha.transcribe.allocator import prefer_fast_allocator
 from aisha.transcribe.engines import Engines
+from aisha.transcribe.horse import ReadyHorse
 from aisha.transcribe.parentage import die_with_parent
 from aisha.transcribe.report import PORT_TAKEN, Report
 
@@ -46,11 +48,43 @@ SEEN = """
 
 
 class RecordingWorker(Worker):
-    """RQ's forking worker, quick to find Redis again; its work-horses inherit the warm recognizers."""
+    """RQ's forking worker, quick to find Redis again; its work-horses inherit the warm recognizers.
+
+    Each work-horse is forked before its job: at the start, and again when a job has ended.
+    """
 
     death_penalty_class = UnixSignalDeathPenalty
     max_connection_wait_time = 2.0
     log_result_lifespan = False
+    _ready: ReadyHorse | None = None
+
+    def work(self, *args: Any, **options: Any) -> bool:
+        """Wait for jobs and have them done until told to stop."""
+        self._fork_ahead()
+        return super().work(*args, **options)
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Have a job done, then make ready for another."""
+        super().execute_job(job, queue)
+        self._fork_ahead()
+
+    def fork_work_horse(self, job: Job, queue: Queue) -> None:
+        """Give the job to the work-horse that is ready, or to a new one when that has died meanwhile."""
+        assert self.execution
+        ready, self._ready = self._ready, None
+        if ready and ready.give(job=job.id, queue=queue.name, execution=self.execution.id):
+            self._horse_pid = ready.pid
+        else:
+            super().fork_work_horse(job, queue)
+
+    def _fork_ahead(self) -> None:
+        self._ready = ReadyHorse(jobs.connect_ahead, self._perform)
+
+    def _perform(self, order: dict[str, str]) -> None:
+        job = Job.fetch(order["job"], connection=self.connection, serializer=self.serializer)
+        self.execution = Execution(order["execution"], job.id, self.connection, self.name)
+        queue = next(queue for queue in self.queues if queue.name == order["queue"])
+        self.main_work_horse(job, queue)
 
     # RQ quits when Redis does not take these, and its work-horse would die with it, though it needs no Redis.
 

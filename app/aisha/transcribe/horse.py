@@ -1,0 +1,53 @@
+"""A work-horse that is forked before there is a job: a voice need not wait for the fork and for the database."""
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from aisha.transcribe.parentage import die_with_parent
+
+
+class ReadyHorse:
+    """A child of the worker that waits for one job.
+
+    1. It prepares itself, then reads its order from a pipe.
+    2. It does what it is told and ends.
+    3. When the worker ends first, the pipe does too, and the child with it.
+    """
+
+    def __init__(self, prepare: Callable[[], None], perform: Callable[[dict[str, Any]], None]) -> None:
+        read_end, self._write_end = os.pipe()
+        self.pid = os.fork()
+        if self.pid:
+            os.close(read_end)
+            return
+        status = 1
+        try:
+            os.close(self._write_end)
+            os.setpgrp()
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            die_with_parent()
+            prepare()
+            with os.fdopen(read_end) as orders:
+                order = orders.readline()
+            if order:
+                perform(json.loads(order))
+            status = 0
+        finally:
+            os._exit(status)
+
+    def give(self, **order: str) -> bool:
+        """Tell the child what to do; return whether it was still there to be told."""
+        try:
+            os.write(self._write_end, json.dumps(order).encode() + b"\n")
+        except BrokenPipeError:
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+            return False
+        finally:
+            os.close(self._write_end)
+        return True
