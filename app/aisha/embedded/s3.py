@@ -27,7 +27,7 @@ PORTS = (
     "admin.port",
     "admin.port.grpc",
 )
-LEAN = {"GOGC": "25", "GOMEMLIMIT": "200MiB"}
+LEAN = {"GOGC": "25", "GOMEMLIMIT": "96MiB"}
 """What Go's runtime is told, so that a file of gigabytes leaves little behind in memory."""
 
 OPTIONS = {

@@ -1,0 +1,145 @@
+#!/usr/bin/python
+"""Have a systemd unit run with the configuration that its files have now."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: configured_service
+short_description: Have a systemd unit run with the configuration that its files have now
+description:
+  - Enables and starts a unit, and restarts or reloads it when its files differ from those it was last given.
+  - Takes the place of a handler. A handler is forgotten when Ansible is killed between the change and the end of the play,
+    and the next run, which finds the files in order, does not restart anything. Here what was applied is recorded on the
+    host, after it was applied.
+  - Fails with the end of the unit's journal when the unit does not start or does not stay up.
+options:
+  name: {description: The unit., type: str, required: true}
+  restart_on: {description: 'Files and folders whose change needs a restart; units of systemd among them make it read them anew.', type: list, elements: path, default: []}
+  reload_on: {description: Files and folders whose change needs a reload., type: list, elements: path, default: []}
+  validate: {description: 'A command that must succeed first; it is run only when something changed.', type: list, elements: str}
+  enabled: {description: Whether it starts at boot., type: bool, default: true}
+  settle: {description: Seconds for which it must stay up after a start., type: float, default: 1}
+author: [Aisha]
+"""
+EXAMPLES = r"""
+- name: Run Redis with its configuration
+  configured_service:
+    name: redis-server
+    restart_on: [/etc/redis/redis.conf]
+"""
+RETURN = r"""
+action:
+  description: What was done with the unit, one of none, start, reload, restart.
+  type: str
+  returned: always
+"""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+APPLIED = Path("/var/lib/aisha/applied")
+
+
+def digests(paths: list[str]) -> dict[str, str]:
+    """Return a digest of each file's bytes, mode and owner; of all files below a folder; nothing for what is missing."""
+    found: dict[str, str] = {}
+    for path in map(Path, paths):
+        files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
+        for file in (each for each in files if each.exists()):
+            status = file.stat()
+            facts = f"{status.st_mode:o} {status.st_uid} {status.st_gid} ".encode()
+            found[str(file)] = hashlib.sha256(facts + file.read_bytes()).hexdigest()
+    return found
+
+
+def action_needed(applied: dict, present: dict, *, active: bool) -> str:
+    """Return what brings the unit from what was applied to what is present."""
+    if not active:
+        return "start"
+    if applied.get("restart_on") != present["restart_on"]:
+        return "restart"
+    return "reload" if applied.get("reload_on") != present["reload_on"] else "none"
+
+
+class Unit:
+    """One systemd unit of this host."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self.module, self.name = module, module.params["name"]
+        self.record = APPLIED / f"{self.name}.json"
+
+    def systemctl(self, *arguments: str) -> str:
+        """Run systemctl and return the first word it prints."""
+        return self.module.run_command(["systemctl", *arguments])[1].strip()
+
+    def applied(self) -> dict:
+        """Return the digests of what the unit was last given; nothing when that is not known."""
+        try:
+            return json.loads(self.record.read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def remember(self, present: dict) -> None:
+        """Record what the unit runs with now."""
+        self.record.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.record.with_suffix(".partial")
+        partial.write_text(json.dumps(present, indent=1, sort_keys=True))
+        os.replace(partial, self.record)
+
+    def is_active(self) -> bool:
+        """Tell whether it runs; a unit that a timer or a socket starts need not."""
+        return self.systemctl("is-active", self.name) == "active"
+
+    def do(self, action: str) -> None:
+        """Start, restart or reload; fail with the journal unless the unit is up afterwards and stays so."""
+        self.systemctl("daemon-reload")
+        self.systemctl("reset-failed", self.name)
+        status, _, error = self.module.run_command(["systemctl", action, self.name])
+        time.sleep(self.module.params["settle"] if action != "reload" and status == 0 else 0)
+        if status == 0 and self.is_active():
+            return
+        journal = self.module.run_command(["journalctl", "--no-pager", "--lines=30", "--output=cat", f"--unit={self.name}"])[1]
+        self.module.fail_json(msg=f"{self.name} does not {action}: {error.strip()}\n{journal}", action=action)
+
+
+def main() -> None:
+    """Compare, and do what is needed."""
+    module = AnsibleModule(
+        supports_check_mode=True,
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "restart_on": {"type": "list", "elements": "path", "default": []},
+            "reload_on": {"type": "list", "elements": "path", "default": []},
+            "validate": {"type": "list", "elements": "str"},
+            "enabled": {"type": "bool", "default": True},
+            "settle": {"type": "float", "default": 1.0},
+        },
+    )
+    unit = Unit(module)
+    present = {kind: digests(module.params[kind]) for kind in ("restart_on", "reload_on")}
+    applied = unit.applied()
+    action = action_needed(applied, present, active=unit.is_active())
+    enable = module.params["enabled"] and unit.systemctl("is-enabled", unit.name) not in ("enabled", "static", "indirect")
+    changed = action != "none" or enable or applied != present
+    if changed and not module.check_mode:
+        if action != "none" and (command := module.params["validate"]):
+            status, out, error = module.run_command(command)
+            if status:
+                module.fail_json(msg=f"{unit.name} goes on as it was, its new configuration is wrong: {(error or out).strip()}", action="none")
+        if enable:
+            unit.systemctl("enable", unit.name)
+        if action != "none":
+            unit.do(action)
+        unit.remember(present)
+    before, after = ({name: d for kind in state.values() for name, d in kind.items()} for state in (applied, present))
+    files = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    module.exit_json(changed=changed, action=action, diff={"before": "", "after": f"{action} {unit.name}: {', '.join(files)}\n" if changed else ""})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+#!/usr/bin/env python3
+"""Test hosts: bare Debian servers with systemd and a Docker of their own, as containers on this machine.
+
+1. `engine`: where no Docker engine runs and we are root, Debian's is installed and started, with its data in
+   `.cache/hosts`; a running one is used as it is.
+2. Images are made from the Debian archive by mmdebstrap, once, and kept as tar files in `.cache/hosts`.
+3. All hosts are on one network and find each other by name; a cache beside them fetches each package once.
+4. `down` removes hosts with their volumes, `down --all` everything that `up` and `engine` have made but the cache.
+
+It needs the standard library only, so that it also runs before anything is installed.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+CACHE = Path(__file__).parents[2] / ".cache" / "hosts"
+NETWORK = "aisha-hosts"
+APT_CACHE = "aisha-apt-cache"
+RELEASES = ("bookworm", "trixie")
+PACKAGES = "ca-certificates,dbus,iproute2,iptables,procps,python3,python3-apt,sudo,systemd-sysv"
+STARTED_SECONDS = 60
+
+INIT = """#!/bin/sh
+# A host sees a cgroup v2 tree of its own, whatever the machine has; then it is systemd.
+if mountpoint --quiet /proc/sys; then mount -o remount,rw /proc/sys; fi
+umount -R /sys/fs/cgroup
+mount -t cgroup2 none /sys/fs/cgroup
+exec /lib/systemd/systemd
+"""
+HOST_CHANGES = ('CMD ["/sbin/test-host-init"]', "VOLUME /var/lib/docker", "ENV container=docker")
+CACHE_CHANGES = ('CMD ["/usr/sbin/apt-cacher-ng", "-c", "/etc/apt-cacher-ng", "ForeGround=1", "Port:3142"]',)
+FLAGS = (
+    "--cap-add=SYS_ADMIN --cap-add=NET_ADMIN --cap-add=SYS_PTRACE --security-opt=seccomp=unconfined"
+    " --security-opt=apparmor=unconfined --security-opt=systempaths=unconfined"
+    " --cgroupns=private --tmpfs=/run --tmpfs=/run/lock --stop-signal=SIGRTMIN+3"
+).split()
+"""As little as systemd and a nested Docker need: both mount, Docker makes networks, and systemd gives units with
+ProtectProc users of their own, which needs ptrace. Never `--privileged`."""
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("engine", help="start a Docker engine where there is none")
+    verbs.add_parser("images", help="make the images")
+    up = verbs.add_parser("up", help="start hosts that do not run")
+    up.add_argument("host", nargs="+", help="NAME=RELEASE[:PORT] to publish that port of the host on loopback")
+    down = verbs.add_parser("down", help="remove hosts")
+    down.add_argument("name", nargs="*")
+    down.add_argument("--all", action="store_true", help="every host, the network, the cache's server, the engine")
+    options = parser.parse_args()
+    try:
+        if options.verb == "engine":
+            start_engine()
+        elif options.verb == "images":
+            make_images((*RELEASES, "apt-cache"))
+        elif options.verb == "up":
+            bring_up(dict(host.split("=", 1) for host in options.host))
+        else:
+            take_down(options.name, everything=options.all)
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{' '.join(map(str, error.cmd))}\nended with {error.returncode}: {error.stderr or ''}".strip())
+
+
+def docker(*arguments: str, check: bool = True) -> str:
+    """Run a docker command and return what it printed."""
+    return subprocess.run(("docker", *arguments), check=check, capture_output=True, text=True).stdout.strip()
+
+
+def engine_runs() -> bool:
+    """Tell whether an engine answers."""
+    if not shutil.which("docker"):
+        return False
+    return subprocess.run(("docker", "info"), capture_output=True, check=False).returncode == 0
+
+
+def start_engine() -> None:
+    """Install and start Docker unless one runs; its process outlives this one."""
+    if engine_runs():
+        return
+    if os.geteuid() != 0:
+        sys.exit("No Docker engine runs. Start one, or run this as root to have it installed and started")
+    install("docker.io", "iptables")
+    CACHE.mkdir(parents=True, exist_ok=True)
+    (CACHE / "iptables").write_text(subprocess.run(("iptables-save",), capture_output=True, text=True).stdout)
+    with (CACHE / "dockerd.log").open("w") as log:
+        engine = subprocess.Popen(
+            ("dockerd", "--data-root", CACHE / "docker", "--pidfile", CACHE / "dockerd.pid"),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    until = time.monotonic() + STARTED_SECONDS
+    while not engine_runs():
+        if engine.poll() is not None or time.monotonic() > until:
+            sys.exit(f"the Docker engine does not start: {(CACHE / 'dockerd.log').read_text()[-2000:]}")
+        time.sleep(0.2)
+
+
+def stop_engine() -> None:
+    """Stop the engine that `start_engine` started, and put the packet filter back as it was."""
+    if not (CACHE / "dockerd.pid").exists():
+        return
+    pid = int((CACHE / "dockerd.pid").read_text())
+    os.kill(pid, signal.SIGTERM)
+    while (CACHE / "dockerd.pid").exists():
+        time.sleep(0.1)
+    subprocess.run(("ip", "link", "delete", "docker0"), capture_output=True, check=False)
+    before = (CACHE / "iptables").read_text()
+    empty = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat") if f"*{table}\n" not in before)
+    subprocess.run(("iptables-restore",), input=before + empty, text=True, check=True)
+
+
+def install(*packages: str) -> None:
+    """Install the Debian packages that are missing."""
+    missing = [p for p in packages if subprocess.run(("dpkg", "-s", p), capture_output=True).returncode]
+    if missing:
+        quiet = {"capture_output": True, "text": True, "check": True}
+        subprocess.run(("apt-get", "update", "-qq"), **quiet)
+        command = ("apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing)
+        subprocess.run(command, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, **quiet)
+
+
+def image(kind: str) -> str:
+    """Return the name of an image: it changes with what the image is made of."""
+    digest = hashlib.sha256("".join((INIT, PACKAGES, *HOST_CHANGES, *CACHE_CHANGES)).encode()).hexdigest()
+    return f"aisha-host:{kind}-{digest[:8]}"
+
+
+def make_images(kinds: tuple[str, ...]) -> None:
+    """Make the images that the engine does not have."""
+    missing = [kind for kind in kinds if not docker("image", "ls", "-q", image(kind))]
+    if missing and not shutil.which("mmdebstrap"):
+        install("mmdebstrap")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(make_image, missing))
+
+
+def make_image(kind: str) -> None:
+    """Import an image from the cache, or make it from the Debian archive."""
+    tar = CACHE / f"{image(kind).partition(':')[2]}.tar"
+    if not tar.exists():
+        partial = tar.with_suffix(".partial")
+        subprocess.run(recipe(kind, partial), check=True, capture_output=True, text=True)
+        partial.rename(tar)
+    changes = CACHE_CHANGES if kind == "apt-cache" else HOST_CHANGES
+    docker("import", *(f"--change={change}" for change in changes), str(tar), image(kind))
+
+
+def recipe(kind: str, tar: Path) -> list[str]:
+    """Return the command that makes an image's root file system."""
+    release, packages = ("bookworm", "apt-cacher-ng") if kind == "apt-cache" else (kind, PACKAGES)
+    hooks = [] if kind == "apt-cache" else [
+        f"printf %s '{INIT}' > \"$1/sbin/test-host-init\"; chmod 755 \"$1/sbin/test-host-init\"",
+        f"printf '%s' 'Acquire::http::Proxy \"http://{APT_CACHE}:3142\";' > \"$1/etc/apt/apt.conf.d/00cache\"",
+    ]
+    return [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=minbase",
+        "--format=tar",
+        f"--include={packages}",
+        *(f"--customize-hook={hook}" for hook in hooks),
+        release,
+        str(tar),
+    ]
+
+
+def bring_up(hosts: dict[str, str]) -> None:
+    """Start hosts, given as name and release; those that run already stay as they are."""
+    start_engine()
+    releases = tuple({release.partition(":")[0] for release in hosts.values()})
+    make_images((*releases, "apt-cache"))
+    if not docker("network", "ls", "-q", f"--filter=name=^{NETWORK}$"):
+        docker("network", "create", NETWORK)
+    start_apt_cache()
+    running = docker("ps", f"--filter=label={NETWORK}", "--format={{.Names}}").split()
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: start_host(name, hosts[name]), (n for n in hosts if n not in running)))
+
+
+def start_apt_cache() -> None:
+    """Start the cache that all hosts fetch their packages through."""
+    if docker("ps", "-q", f"--filter=name=^{APT_CACHE}$"):
+        return
+    docker("rm", "--force", APT_CACHE, check=False)
+    packages = CACHE / "apt"
+    packages.mkdir(parents=True, exist_ok=True)
+    packages.chmod(0o777)  # the server inside has a user of its own
+    volume = f"{packages}:/var/cache/apt-cacher-ng"
+    docker("run", "--detach", "--init", f"--name={APT_CACHE}", f"--network={NETWORK}", "--volume", volume, image("apt-cache"))
+
+
+def start_host(name: str, wanted: str) -> None:
+    """Start one host with fresh package lists, and wait until systemd has started everything."""
+    release, _, port = wanted.partition(":")
+    publish = [f"--publish=127.0.0.1:{port}:{port}"] if port else []
+    identity = [f"--name={name}", f"--hostname={name}", f"--network={NETWORK}", f"--label={NETWORK}"]
+    docker("rm", "--force", "--volumes", name, check=False)
+    docker("run", "--detach", *identity, *publish, *FLAGS, image(release))
+    wait_for_host(name)
+    docker("exec", name, "apt-get", "update", "-qq")
+
+
+def wait_for_host(name: str) -> None:
+    """Wait until a host's systemd has started what it starts."""
+    until = time.monotonic() + STARTED_SECONDS
+    while (state := docker("exec", name, "systemctl", "is-system-running", check=False)) not in ("running", "degraded"):
+        if time.monotonic() > until:
+            sys.exit(f"{name} does not start: systemd says {state!r}\n{docker('logs', name, check=False)[-2000:]}")
+        time.sleep(0.1)
+
+
+def take_down(names: list[str], *, everything: bool) -> None:
+    """Remove hosts and their volumes; with `everything` all hosts, and what they stood on."""
+    if not engine_runs():
+        return
+    if everything:
+        names = docker("ps", "--all", f"--filter=label={NETWORK}", "--format={{.Names}}").split()
+    if names:
+        docker("rm", "--force", "--volumes", *names, check=False)
+    if everything:
+        docker("rm", "--force", APT_CACHE, check=False)
+        docker("network", "rm", NETWORK, check=False)
+        stop_engine()
+
+
+if __name__ == "__main__":
+    main()
