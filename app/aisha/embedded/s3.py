@@ -35,6 +35,7 @@ OPTIONS = {
     "s3.readerCacheSizeMB": "16",
     "s3.cacheCapacityMB": "0",
     "volume.concurrentDownloadLimitMB": "64",
+    "filer.maxMB": "1",
     "ip": HOST,
     "ip.bind": HOST,
     "volume.id": "aisha",  # the default has the port in it, which is another one at each start
