@@ -69,6 +69,7 @@ debian:
 .PHONY: docs
 docs: $(VENV)/.dev ## write docs/settings.md and docs/metrics.md from the code
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/role_tables.py
 
 lock: $(BIN)/uv ## resolve requirements/*.txt anew from pyproject.toml
 	$(BIN)/uv pip compile -q $(LOCK) pyproject.toml -o requirements/app.txt
