@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
 COMPILE = $(BIN)/python -m compileall -q app
 
-.PHONY: help run test test-fast lint format bench lock clean
+.PHONY: help run test test-fast test-app test-roles lint format bench bench-site hosts hosts-down rehearsal rehearsal-down lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,24 +36,40 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml $(BIN)/uv
 run: $(VENV)/.run ## the whole bot on this machine; prints the address of its web chat
 	@exec $(BIN)/aisha run
 
-test: $(VENV)/.dev debian lint ## every test
-	$(BIN)/pytest
+test: test-fast test-app test-roles ## every test, the fast ones first
 
-test-fast: $(VENV)/.dev ## lint and the tests that start no service
-	$(MAKE) lint
+test-fast: $(VENV)/.dev lint ## lint and the tests that start no service
 	$(BIN)/pytest tests/unit
 
+test-app: $(VENV)/.dev debian ## the app with its services, and as its users see it
+	$(BIN)/pytest tests/integration tests/e2e
+
+# Hosts of Debian 12 and 13 as containers; root is needed where Docker must be installed and started.
+test-roles: $(VENV)/.dev ## every role on hosts of its own, then the whole site (ONLY=redis for one)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python molecule/shared/run.py $(ONLY)
+
 lint: $(VENV)/.dev ## format check, lint, types
-	$(BIN)/ruff format --check app tests docs
-	$(BIN)/ruff check app tests docs
+	$(BIN)/ruff format --check $(PYTHON_CODE)
+	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/mypy
+	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline -q
 
 format: $(VENV)/.dev ## format and mend what can be mended
-	$(BIN)/ruff format app tests docs
-	$(BIN)/ruff check --fix app tests docs
+	$(BIN)/ruff format $(PYTHON_CODE)
+	$(BIN)/ruff check --fix $(PYTHON_CODE)
+PYTHON_CODE := app tests docs ansible molecule
+
+hosts: $(VENV)/.dev ## three bare test hosts on this machine
+	@$(BIN)/python molecule/shared/hosts.py up $(REHEARSAL)
+
+hosts-down: $(VENV)/.dev ## remove every test host, and Docker's engine if it was started for them
+	@$(BIN)/python molecule/shared/hosts.py down --all
 
 bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that made it
 	@$(BIN)/python -m tests.bench
+
+bench-site: $(VENV)/.dev ## how long the site and each role take: one JSON line per figure
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.site
 
 # What the tests need beside Python: recorded speech, a browser, and a faster allocator.
 DEBIAN_PACKAGES := asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav asterisk-core-sounds-fr-g722 chromium \

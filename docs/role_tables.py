@@ -1,4 +1,4 @@
-"""Writes the table of variables in each role's README from its argument specs; a test compares them. Run by `make docs`."""
+"""Writes the table of variables in each role's README from its specs; a test compares them. Run by `make docs`."""
 
 import re
 from pathlib import Path

@@ -45,4 +45,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     report = (yield).get_result()
     host = getattr(item, "funcargs", {}).get("host")
     if report.failed and host is not None:
-        report.sections.append(("journal", host.run("journalctl --no-pager --lines=60 --output=short").stdout))
+        report.sections.append(
+            ("journal", host.run("journalctl --no-pager --lines=60 --output=short").stdout)
+        )

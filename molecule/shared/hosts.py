@@ -38,25 +38,38 @@ exec /lib/systemd/systemd
 HOST_CHANGES = ('CMD ["/sbin/test-host-init"]', "VOLUME /var/lib/docker", "ENV container=docker")
 CACHE_CHANGES = ('CMD ["/usr/sbin/apt-cacher-ng", "-c", "/etc/apt-cacher-ng", "ForeGround=1", "Port:3142"]',)
 FLAGS = (
-    "--cap-add=SYS_ADMIN --cap-add=NET_ADMIN --cap-add=SYS_PTRACE --security-opt=seccomp=unconfined"
-    " --security-opt=apparmor=unconfined --security-opt=systempaths=unconfined"
-    " --cgroupns=private --tmpfs=/run --tmpfs=/run/lock --stop-signal=SIGRTMIN+3"
-).split()
+    "--cap-add=SYS_ADMIN",
+    "--cap-add=NET_ADMIN",
+    "--cap-add=SYS_PTRACE",
+    "--security-opt=seccomp=unconfined",
+    "--security-opt=apparmor=unconfined",
+    "--security-opt=systempaths=unconfined",
+    "--cgroupns=private",
+    "--tmpfs=/run",
+    "--tmpfs=/run/lock",
+    "--stop-signal=SIGRTMIN+3",
+)
 """As little as systemd and a nested Docker need: both mount, Docker makes networks, and systemd gives units with
 ProtectProc users of their own, which needs ptrace. Never `--privileged`."""
 
 
 def main() -> None:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("engine", help="start a Docker engine where there is none")
     verbs.add_parser("images", help="make the images")
     up = verbs.add_parser("up", help="start hosts that do not run")
-    up.add_argument("host", nargs="+", help="NAME=RELEASE[:PORT] to publish that port of the host on loopback")
+    up.add_argument(
+        "host", nargs="+", help="NAME=RELEASE[:PORT] to publish that port of the host on loopback"
+    )
     down = verbs.add_parser("down", help="remove hosts")
     down.add_argument("name", nargs="*")
-    down.add_argument("--all", action="store_true", help="every host, the network, the cache's server, the engine")
+    down.add_argument(
+        "--all", action="store_true", help="every host, the network, the cache's server, the engine"
+    )
     options = parser.parse_args()
     try:
         if options.verb == "engine":
@@ -68,7 +81,9 @@ def main() -> None:
         else:
             take_down(options.name, everything=options.all)
     except subprocess.CalledProcessError as error:
-        sys.exit(f"{' '.join(map(str, error.cmd))}\nended with {error.returncode}: {error.stderr or ''}".strip())
+        sys.exit(
+            f"{' '.join(map(str, error.cmd))}\nended with {error.returncode}: {error.stderr or ''}".strip()
+        )
 
 
 def docker(*arguments: str, check: bool = True) -> str:
@@ -159,10 +174,14 @@ def make_image(kind: str) -> None:
 def recipe(kind: str, tar: Path) -> list[str]:
     """Return the command that makes an image's root file system."""
     release, packages = ("bookworm", "apt-cacher-ng") if kind == "apt-cache" else (kind, PACKAGES)
-    hooks = [] if kind == "apt-cache" else [
-        f"printf %s '{INIT}' > \"$1/sbin/test-host-init\"; chmod 755 \"$1/sbin/test-host-init\"",
-        f"printf '%s' 'Acquire::http::Proxy \"http://{APT_CACHE}:3142\";' > \"$1/etc/apt/apt.conf.d/00cache\"",
-    ]
+    hooks = (
+        []
+        if kind == "apt-cache"
+        else [
+            f'printf %s \'{INIT}\' > "$1/sbin/test-host-init"; chmod 755 "$1/sbin/test-host-init"',
+            f"printf '%s' 'Acquire::http::Proxy \"http://{APT_CACHE}:3142\";' > \"$1/etc/apt/apt.conf.d/00cache\"",
+        ]
+    )
     return [
         "mmdebstrap",
         "--quiet",
@@ -197,7 +216,16 @@ def start_apt_cache() -> None:
     packages.mkdir(parents=True, exist_ok=True)
     packages.chmod(0o777)  # the server inside has a user of its own
     volume = f"{packages}:/var/cache/apt-cacher-ng"
-    docker("run", "--detach", "--init", f"--name={APT_CACHE}", f"--network={NETWORK}", "--volume", volume, image("apt-cache"))
+    docker(
+        "run",
+        "--detach",
+        "--init",
+        f"--name={APT_CACHE}",
+        f"--network={NETWORK}",
+        "--volume",
+        volume,
+        image("apt-cache"),
+    )
 
 
 def start_host(name: str, wanted: str) -> None:
@@ -214,9 +242,14 @@ def start_host(name: str, wanted: str) -> None:
 def wait_for_host(name: str) -> None:
     """Wait until a host's systemd has started what it starts."""
     until = time.monotonic() + STARTED_SECONDS
-    while (state := docker("exec", name, "systemctl", "is-system-running", check=False)) not in ("running", "degraded"):
+    while (state := docker("exec", name, "systemctl", "is-system-running", check=False)) not in (
+        "running",
+        "degraded",
+    ):
         if time.monotonic() > until:
-            sys.exit(f"{name} does not start: systemd says {state!r}\n{docker('logs', name, check=False)[-2000:]}")
+            sys.exit(
+                f"{name} does not start: systemd says {state!r}\n{docker('logs', name, check=False)[-2000:]}"
+            )
         time.sleep(0.1)
 
 

@@ -15,6 +15,7 @@ description:
 options:
   name: {description: The unit., type: str, required: true}
   restart_on: {description: 'Files and folders whose change needs a restart; units of systemd among them make it read them anew.', type: list, elements: path, default: []}
+  restart_on_values: {description: 'Values, by name, whose change needs a restart: the settings that a reload leaves as they were.', type: dict, default: {}}
   reload_on: {description: Files and folders whose change needs a reload., type: list, elements: path, default: []}
   validate: {description: 'A command that must succeed first; it is run only when something changed.', type: list, elements: str}
   enabled: {description: Whether it starts at boot., type: bool, default: true}
@@ -26,6 +27,12 @@ EXAMPLES = r"""
   configured_service:
     name: redis-server
     restart_on: [/etc/redis/redis.conf]
+
+- name: Run Docker with its configuration, and restart it for the settings alone that need it
+  configured_service:
+    name: docker
+    restart_on_values: {log-driver: json-file}
+    reload_on: [/etc/docker/daemon.json]
 """
 RETURN = r"""
 action:
@@ -36,7 +43,6 @@ action:
 
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
@@ -55,6 +61,14 @@ def digests(paths: list[str]) -> dict[str, str]:
             facts = f"{status.st_mode:o} {status.st_uid} {status.st_gid} ".encode()
             found[str(file)] = hashlib.sha256(facts + file.read_bytes()).hexdigest()
     return found
+
+
+def value_digests(values: dict) -> dict[str, str]:
+    """Return a digest of each value."""
+    return {
+        name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+        for name, value in values.items()
+    }
 
 
 def action_needed(applied: dict, present: dict, *, active: bool) -> str:
@@ -89,7 +103,7 @@ class Unit:
         self.record.parent.mkdir(parents=True, exist_ok=True)
         partial = self.record.with_suffix(".partial")
         partial.write_text(json.dumps(present, indent=1, sort_keys=True))
-        os.replace(partial, self.record)
+        partial.replace(self.record)
 
     def is_active(self) -> bool:
         """Tell whether it runs; a unit that a timer or a socket starts need not."""
@@ -103,7 +117,9 @@ class Unit:
         time.sleep(self.module.params["settle"] if action != "reload" and status == 0 else 0)
         if status == 0 and self.is_active():
             return
-        journal = self.module.run_command(["journalctl", "--no-pager", "--lines=30", "--output=cat", f"--unit={self.name}"])[1]
+        journal = self.module.run_command(
+            ["journalctl", "--no-pager", "--lines=30", "--output=cat", f"--unit={self.name}"]
+        )[1]
         self.module.fail_json(msg=f"{self.name} does not {action}: {error.strip()}\n{journal}", action=action)
 
 
@@ -114,6 +130,7 @@ def main() -> None:
         argument_spec={
             "name": {"type": "str", "required": True},
             "restart_on": {"type": "list", "elements": "path", "default": []},
+            "restart_on_values": {"type": "dict", "default": {}},
             "reload_on": {"type": "list", "elements": "path", "default": []},
             "validate": {"type": "list", "elements": "str"},
             "enabled": {"type": "bool", "default": True},
@@ -122,23 +139,37 @@ def main() -> None:
     )
     unit = Unit(module)
     present = {kind: digests(module.params[kind]) for kind in ("restart_on", "reload_on")}
+    present["restart_on"] |= value_digests(module.params["restart_on_values"])
     applied = unit.applied()
     action = action_needed(applied, present, active=unit.is_active())
-    enable = module.params["enabled"] and unit.systemctl("is-enabled", unit.name) not in ("enabled", "static", "indirect")
+    enable = module.params["enabled"] and unit.systemctl("is-enabled", unit.name) not in (
+        "enabled",
+        "static",
+        "indirect",
+    )
     changed = action != "none" or enable or applied != present
     if changed and not module.check_mode:
         if action != "none" and (command := module.params["validate"]):
             status, out, error = module.run_command(command)
             if status:
-                module.fail_json(msg=f"{unit.name} goes on as it was, its new configuration is wrong: {(error or out).strip()}", action="none")
+                module.fail_json(
+                    msg=f"{unit.name} goes on as it was, its new configuration is wrong: {(error or out).strip()}",
+                    action="none",
+                )
         if enable:
             unit.systemctl("enable", unit.name)
         if action != "none":
             unit.do(action)
         unit.remember(present)
-    before, after = ({name: d for kind in state.values() for name, d in kind.items()} for state in (applied, present))
+    before, after = (
+        {name: d for kind in state.values() for name, d in kind.items()} for state in (applied, present)
+    )
     files = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    module.exit_json(changed=changed, action=action, diff={"before": "", "after": f"{action} {unit.name}: {', '.join(files)}\n" if changed else ""})
+    module.exit_json(
+        changed=changed,
+        action=action,
+        diff={"before": "", "after": f"{action} {unit.name}: {', '.join(files)}\n" if changed else ""},
+    )
 
 
 if __name__ == "__main__":

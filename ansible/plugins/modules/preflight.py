@@ -54,7 +54,6 @@ EXAMPLES = r"""
 """
 RETURN = r""" # """
 
-import os
 import shutil
 from pathlib import Path
 
@@ -86,7 +85,7 @@ def owners(inodes: set[str]) -> set[str]:
     names = set()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            links = {os.readlink(each) for each in (process / "fd").iterdir()}
+            links = {str(each.readlink()) for each in (process / "fd").iterdir()}
             if any(f"socket:[{inode}]" in links for inode in inodes):
                 names.add((process / "comm").read_text().strip())
         except OSError:

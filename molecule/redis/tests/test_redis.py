@@ -20,7 +20,9 @@ def test_the_app_writes_and_reads(host):
     assert cli(host, "app", "GET greeting") == "hello"
 
 
-@pytest.mark.parametrize("command", ["FLUSHALL", "FLUSHDB", "CONFIG GET maxmemory", "KEYS x", "SHUTDOWN", "ACL LIST"])
+@pytest.mark.parametrize(
+    "command", ["FLUSHALL", "FLUSHDB", "CONFIG GET maxmemory", "KEYS x", "SHUTDOWN", "ACL LIST"]
+)
 def test_the_app_is_denied(host, command):
     assert cli(host, "app", command).startswith("NOPERM")
 
@@ -28,7 +30,9 @@ def test_the_app_is_denied(host, command):
 def test_tls_is_spoken_to_who_trusts_the_authority(host):
     tls = "-h $(hostname) -p 6380 --tls --cacert /etc/ssl/test/ca.pem"
     assert cli(host, "app", f"{tls} PING") == "PONG"
-    assert "certificate" in cli(host, "app", f"{tls.replace('/etc/ssl/test/ca.pem', '/etc/ssl/certs/ca-certificates.crt')} PING")
+    assert "certificate" in cli(
+        host, "app", f"{tls.replace('/etc/ssl/test/ca.pem', '/etc/ssl/certs/ca-certificates.crt')} PING"
+    )
 
 
 def test_nobody_does_anything_without_a_password(host):

@@ -24,7 +24,9 @@ def is_expression(value: Any) -> bool:
 def test_every_default_is_specified_and_every_option_has_a_default(role: Path) -> None:
     options, defaults = tables["options"](role), tables["defaults"](role)
     assert set(defaults) <= set(options)
-    assert {name for name in options if name not in defaults} <= {n for n, o in options.items() if o.get("required")}
+    assert {name for name in options if name not in defaults} <= {
+        n for n, o in options.items() if o.get("required")
+    }
 
 
 @each_role
@@ -65,7 +67,9 @@ def test_the_table_in_the_readme_is_what_the_specs_say(role: Path) -> None:
 def test_the_tasks_are_in_the_files_that_all_roles_have(role: Path) -> None:
     names = {path.stem for path in (role / "tasks").glob("*.yml")}
     assert {"main", "preflight", "verify"} <= names
-    assert names <= TASK_FILES | {path.name for path in (role / "tasks").iterdir() if path.is_dir()} | extra(role)
+    assert names <= TASK_FILES | {path.name for path in (role / "tasks").iterdir() if path.is_dir()} | extra(
+        role
+    )
 
 
 def extra(role: Path) -> set[str]:
