@@ -1,0 +1,71 @@
+#!/usr/bin/python
+"""Bring a host's certificates to what its configuration says."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_certificates
+short_description: Bring a host's certificates to what its configuration says
+description:
+  - Gives the host's own program (aisha-certificates, of the role certificates) what only the control machine knows, and
+    reports what it did. The same program renews certificates between runs.
+  - What only the authority can sign is returned as requests; the keys stay on the host.
+options:
+  authority: {description: 'The authority that signs here, and others to trust after it (PEM).', type: str, default: ""}
+  trust: {description: Whether the whole system trusts the authority., type: bool, default: true}
+  provided: {description: 'Certificate, key and ca (PEM) by name.', type: dict, default: {}}
+  issued: {description: 'Certificates (PEM) that were signed upon this module''s requests, by name.', type: dict, default: {}}
+author: [Aisha]
+"""
+EXAMPLES = r"""
+- name: Bring the certificates up to date
+  host_certificates:
+    authority: "{{ lookup('ansible.builtin.file', 'ca.pem') }}"
+  register: certificates
+"""
+RETURN = r"""
+requests:
+  description: Signing requests (PEM) by name.
+  type: dict
+  returned: success
+actions:
+  description: What was done.
+  type: list
+  returned: always
+"""
+
+import json
+
+from ansible.module_utils.basic import AnsibleModule
+
+PROGRAM = "/usr/local/sbin/aisha-certificates"
+
+
+def main() -> None:
+    """Run the program, and tell what it did."""
+    module = AnsibleModule(
+        supports_check_mode=True,
+        argument_spec={
+            "authority": {"type": "str", "default": ""},
+            "trust": {"type": "bool", "default": True},
+            "provided": {"type": "dict", "default": {}, "no_log": True},
+            "issued": {"type": "dict", "default": {}},
+        },
+    )
+    command = [PROGRAM, "apply"] + (["--dry-run"] if module.check_mode else [])
+    status, out, error = module.run_command(command, data=json.dumps(module.params))
+    try:
+        report = json.loads(out)
+    except ValueError:
+        module.fail_json(msg=f"{PROGRAM} ended with {status}: {error.strip()}", actions=[])
+    for warning in report["warnings"]:
+        module.warn(warning)
+    actions = report["actions"]
+    if report["problems"]:
+        module.fail_json(msg="; ".join(report["problems"]), actions=actions)
+    diff = {"before": "", "after": "".join(f"{action}\n" for action in actions)}
+    module.exit_json(changed=bool(actions), actions=actions, requests=report["requests"], diff=diff)
+
+
+if __name__ == "__main__":
+    main()
