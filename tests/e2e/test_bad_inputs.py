@@ -663,7 +663,7 @@ def test_a_token_that_is_refused_ends_the_bot_with_a_sentence(tree: Tree, empty_
     settings = {f"AISHA_{name}": tree.setting(f"AISHA_{name}") for name in names}
     own = {"AISHA_DATABASE_URL": empty_database, "AISHA_BOT_API_URL": tree.url, "AISHA_HEALTH_PORT": "0"}
     process = aisha("bot", {**settings, **own, "AISHA_BOT_TOKEN": SERVICES["AISHA_BOT_TOKEN"]})
-    _, error = process.communicate(timeout=30)
+    _, error = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "aisha: AISHA_BOT_TOKEN is refused" in error.splitlines()[-1]
     assert "Traceback" not in error

@@ -223,7 +223,7 @@ def test_status_without_a_running_tree_names_the_setting(tmp_path: Path) -> None
         env={**os.environ, "AISHA_DATA_DIR": str(tmp_path), "AISHA_DATABASE_URL": ""},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=120,
     )
     assert done.returncode == 1
     assert "AISHA_DATABASE_URL" in done.stderr
