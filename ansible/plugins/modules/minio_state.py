@@ -65,6 +65,7 @@ changes:
   returned: always
 """
 
+import base64
 import datetime
 import hashlib
 import hmac
@@ -163,6 +164,8 @@ class Server:
         headers = {"Host": self.url.netloc}
         if self.user is None:
             return headers
+        if body:  # S3 wants it with a bucket's rules
+            headers["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
         now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         headers |= {"X-Amz-Date": now, "X-Amz-Content-Sha256": hashlib.sha256(body).hexdigest()}
         headers["Authorization"] = self._authorization(method, target, headers, now)
@@ -202,7 +205,7 @@ def rules(expire: list[dict]) -> list[tuple[str, int]]:
 
 
 def lifecycle(wanted: list[tuple[str, int]]) -> bytes:
-    """Return rules as S3 takes them; parts of uploads that were never finished go after a week of their own."""
+    """Return rules as S3 takes them."""
     root = ElementTree.Element("LifecycleConfiguration", xmlns=XMLNS)
     for prefix, days in wanted:
         rule = ElementTree.SubElement(root, "Rule")
