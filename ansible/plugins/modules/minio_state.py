@@ -45,6 +45,7 @@ options:
       write: {description: Buckets that it reads and writes., type: list, elements: str, default: []}
       read: {description: Buckets that it only reads., type: list, elements: str, default: []}
       metrics: {description: Whether it reads the server's figures., type: bool, default: false}
+  drives: {description: Folders of the server; a warning tells of a file system that does not suit when a bucket is made., type: list, elements: path, default: []}
   probe: {description: 'A bucket to write to, read from and delete from as the user; a stranger must be refused.', type: str}
 author: [Aisha]
 """
@@ -76,6 +77,7 @@ import socket
 import ssl
 import time
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -365,6 +367,22 @@ def probe(server: Server, bucket: str) -> None:
         server.request("DELETE", path)
 
 
+def file_system(path: str, mounts: str) -> str:
+    """Return the type of the file system that holds a path, from the text of /proc/mounts."""
+    real = os.path.realpath(path)
+    lines = (line.split() for line in mounts.splitlines())
+    holding = [(each[1], each[2]) for each in lines if os.path.commonpath((each[1], real)) == each[1]]
+    return max(holding, key=lambda each: len(each[0]), default=("", "unknown"))[1]
+
+
+def advise(module: AnsibleModule) -> None:
+    """Warn of drives that are no XFS."""
+    mounts = Path("/proc/mounts").read_text()
+    for folder in module.params["drives"]:
+        if (kind := file_system(folder, mounts)) in ("ext2", "ext3", "ext4"):
+            module.warn(f"{folder} is {kind}; MinIO advises to use XFS")
+
+
 def specification() -> dict:
     """Return the arguments."""
     rule = {"prefix": {"type": "str", "default": ""}, "days": {"type": "int", "required": True}}
@@ -380,6 +398,7 @@ def specification() -> dict:
         "user": {"type": "str", "required": True},
         "buckets": {"type": "list", "elements": "dict", "default": [], "options": name | {"expire": expire}},
         "users": {"type": "list", "elements": "dict", "default": [], "options": user},
+        "drives": {"type": "list", "elements": "path", "default": []},
         "probe": {"type": "str"},
     }
 
@@ -402,6 +421,8 @@ def main() -> None:
             probe(server, wanted["probe"])
     except (RefusedError, OSError, ValueError) as error:
         module.fail_json(msg=f"{wanted['url']}: {error}", changes=state.changes, changed=bool(state.changes))
+    if any(sentence.startswith("make bucket") for sentence in state.changes):
+        advise(module)
     told = "".join(f"{sentence}\n" for sentence in state.changes)
     module.exit_json(changed=bool(state.changes), changes=state.changes, diff={"before": "", "after": told})
 
