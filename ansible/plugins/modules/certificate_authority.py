@@ -93,6 +93,16 @@ def text(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def secret_text(key: ec.EllipticCurvePrivateKey) -> str:
+    """Return a key as PEM."""
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+
+
+def spki(holder: object) -> bytes:
+    """Return the public key of a key or a certificate as bytes, which, unlike keys, old versions of cryptography can compare."""
+    return holder.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
 class Authority:
     """A key and its certificate."""
 
@@ -100,7 +110,7 @@ class Authority:
         self.key = serialization.load_pem_private_key(key.encode(), password=None)
         self.text = certificate
         self.certificate = x509.load_pem_x509_certificate(certificate.encode())
-        if self.certificate.public_key() != self.key.public_key():
+        if spki(self.certificate) != spki(self.key):
             raise ValueError("its key is not its certificate's")
 
     @property
@@ -125,8 +135,7 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         builder = builder.add_extension(usage("key_cert_sign", "crl_sign"), critical=True)
         certificate = builder.add_extension(identifier, critical=False).sign(key, hashes.SHA256())
-        secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        return cls(secret.decode(), text(certificate))
+        return cls(secret_text(key), text(certificate))
 
     @property
     def ends(self) -> datetime.datetime:
@@ -182,10 +191,7 @@ def kept(folder: Path, name: str, days: int) -> tuple[Authority, bool]:
         new = not (folder / "certificate.pem").exists()
         if new:  # the certificate last: where it is, its key is
             made = Authority.made(name, days)
-            secret = made.key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-            write(folder / "key.pem", secret.decode(), 0o600)
+            write(folder / "key.pem", secret_text(made.key), 0o600)
             write(folder / "certificate.pem", made.text, 0o644)
         return Authority((folder / "key.pem").read_text(), (folder / "certificate.pem").read_text()), new
 
