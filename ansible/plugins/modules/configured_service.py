@@ -75,7 +75,7 @@ def action_needed(applied: dict, present: dict, *, active: bool) -> str:
     """Return what brings the unit from what was applied to what is present."""
     if not active:
         return "start"
-    if applied.get("restart_on") != present["restart_on"]:
+    if applied.get("restart_on", {}) != present["restart_on"]:
         return "restart"
     return "reload" if applied.get("reload_on") != present["reload_on"] else "none"
 

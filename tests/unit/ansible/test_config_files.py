@@ -1,0 +1,93 @@
+"""Many files are written in one go, all of them or none."""
+
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+FILE = Path(__file__).parents[3] / "ansible/plugins/modules/config_files.py"
+SPEC = importlib.util.spec_from_file_location("config_files", FILE)
+config_files = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(config_files)
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> Callable[..., dict]:
+    """Run the module with arguments and return what it answers."""
+    monkeypatch.setattr(config_files, "APPLIED", tmp_path / "applied")
+    monkeypatch.setattr(config_files, "ROOT", (os.getuid(), os.getgid()))
+
+    def once(*, check: bool = False, **arguments: Any) -> dict:
+        arguments |= {"_ansible_check_mode": check, "_ansible_remote_tmp": str(tmp_path)}
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            config_files.main()
+        return json.loads(capsys.readouterr().out)
+
+    return once
+
+
+def test_files_are_written_once(run: Callable[..., dict], tmp_path: Path) -> None:
+    files = [{"path": str(tmp_path / "new/folder/a"), "content": "one\n", "mode": "0640"}]
+    assert run(files=files)["changed"]
+    assert (tmp_path / "new/folder/a").read_text() == "one\n"
+    assert (tmp_path / "new/folder/a").stat().st_mode & 0o777 == 0o640
+    assert not run(files=files)["changed"]
+
+
+def test_check_mode_writes_nothing_and_runs_no_checks(run: Callable[..., dict], tmp_path: Path) -> None:
+    file = {"path": str(tmp_path / "a"), "content": "one", "validate": ["/no/such/command", "%s"]}
+    assert run(check=True, files=[file])["changed"]
+    assert not (tmp_path / "a").exists()
+
+
+def test_one_wrong_file_leaves_all_as_they_were(run: Callable[..., dict], tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("before")
+    right = {"path": str(tmp_path / "a"), "content": "after"}
+    wrong = {"path": str(tmp_path / "b"), "content": "nonsense", "validate": ["grep", "sense of it", "%s"]}
+    answer = run(files=[right, wrong])
+    assert answer["failed"]
+    assert f"{tmp_path}/b stays as it was" in answer["msg"]
+    assert (tmp_path / "a").read_text() == "before"
+
+
+def test_without_content_only_the_mode_is_set(run: Callable[..., dict], tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("theirs")
+    files = [
+        {"path": str(tmp_path / "a"), "mode": "0600"},
+        {"path": str(tmp_path / "missing"), "mode": "0600"},
+    ]
+    assert run(files=files)["written"] == [str(tmp_path / "a")]
+    assert (tmp_path / "a").read_text() == "theirs"
+    assert not (tmp_path / "missing").exists()
+
+
+def test_strangers_are_removed_from_a_purged_folder(run: Callable[..., dict], tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / "old").write_text("old")
+    answer = run(files=[{"path": str(folder / "new"), "content": "new"}], purge=[str(folder)])
+    assert answer["written"] == [str(folder / "new"), str(folder / "old")]
+    assert [each.name for each in folder.iterdir()] == ["new"]
+
+
+def test_a_command_that_failed_is_run_again_until_it_succeeds(
+    run: Callable[..., dict], tmp_path: Path
+) -> None:
+    files = [{"path": str(tmp_path / "a"), "content": "one"}]
+    command = ["test", "-e", str(tmp_path / "ready")]
+    assert run(files=files, command=command)["failed"]
+    (tmp_path / "ready").touch()
+    assert run(files=files, command=command)["changed"]
+    assert not run(files=files, command=command)["changed"]
+    assert run(files=[], command=command)["changed"]
+
+
+def test_a_command_without_files_is_not_run(run: Callable[..., dict]) -> None:
+    assert not run(files=[], command=["false"])["changed"]
