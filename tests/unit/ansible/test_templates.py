@@ -29,6 +29,7 @@ HOST = {
     "ansible_play_hosts_all": ["one"],
     "ansible_check_mode": False,
     "groups": {"all": ["one"]},
+    "hostvars": {"one": {"ansible_facts": FACTS}},
 }
 
 SECRET = re.compile(r"\bvault_[a-z0-9_]+")
