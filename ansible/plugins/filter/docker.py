@@ -9,7 +9,9 @@ JSON_FILE = "json-file"
 PEM = "BEGIN CERTIFICATE"
 
 
-def docker_settings(wanted: Mapping, fixed: Mapping, reloadable: Mapping, registries: Iterable[Mapping]) -> dict[str, Any]:
+def docker_settings(
+    wanted: Mapping, fixed: Mapping, reloadable: Mapping, registries: Iterable[Mapping]
+) -> dict[str, Any]:
     """Return all settings: the role's own, over them those that are wanted, and the registries that nobody checks.
 
     A null stays in it; it says that a setting is Docker's to choose, and is no line of the file.
@@ -34,11 +36,16 @@ def docker_restart_settings(settings: Mapping, reloadable: Mapping) -> dict[str,
     return {name: value for name, value in settings.items() if name not in reloadable or value is None}
 
 
-def docker_trust(registries: Iterable[Mapping], slurped: Iterable[Mapping], folder: str) -> list[dict[str, str]]:
+def docker_trust(
+    registries: Iterable[Mapping], slurped: Iterable[Mapping], folder: str
+) -> list[dict[str, str]]:
     """Return path and content of each registry's authority, which is PEM, or a path that the task slurp has read."""
     read = {each["source"]: base64.b64decode(each["content"]).decode() for each in slurped}
     return [
-        {"path": f"{folder}/{each['address']}/ca.crt", "content": each["ca"] if PEM in each["ca"] else read[each["ca"]]}
+        {
+            "path": f"{folder}/{each['address']}/ca.crt",
+            "content": each["ca"] if PEM in each["ca"] else read[each["ca"]],
+        }
         for each in registries
         if each.get("ca")
     ]

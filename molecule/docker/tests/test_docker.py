@@ -86,7 +86,9 @@ def test_the_host_itself_reaches_every_published_port(host):
 
 def test_nobody_reaches_a_container_around_the_published_port(host):
     name = host.backend.host
-    address = host.check_output("docker inspect --format '{{.NetworkSettings.IPAddress}}' " + f"web-{ALLOWED}")
+    address = host.check_output(
+        "docker inspect --format '{{.NetworkSettings.IPAddress}}' " + f"web-{ALLOWED}"
+    )
     via = inside(name, "hostname", "-I").split()[0]
     inside(HOSTS[name], "ip", "route", "replace", f"{address}/32", "via", via)
     try:
@@ -130,7 +132,9 @@ def test_rules_that_were_lost_are_back_after_a_restart(host):
 
 
 def test_docker_does_not_start_without_the_filter(host):
-    host.check_output("mv /etc/docker/firewall.v4 /etc/docker/firewall.lost; systemctl stop docker.socket docker")
+    host.check_output(
+        "mv /etc/docker/firewall.v4 /etc/docker/firewall.lost; systemctl stop docker.socket docker"
+    )
     try:
         assert host.run("systemctl start docker").rc != 0
     finally:
@@ -150,7 +154,9 @@ def test_processes_in_containers_gain_no_privileges(host):
 
 
 def test_logs_are_rotated(host):
-    log = json.loads(host.check_output("docker inspect --format '{{json .HostConfig.LogConfig}}' " + f"web-{ALLOWED}"))
+    log = json.loads(
+        host.check_output("docker inspect --format '{{json .HostConfig.LogConfig}}' " + f"web-{ALLOWED}")
+    )
     assert log["Type"] == "json-file"
     assert log["Config"]["max-size"] == "10m"
 
