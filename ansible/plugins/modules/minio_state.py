@@ -219,13 +219,13 @@ def lifecycle(wanted: list[tuple[str, int]]) -> bytes:
 
 
 def present_rules(document: bytes) -> list[tuple[str, int]]:
-    """Return the rules that an answer of S3 tells of."""
+    """Return the rules that an answer of S3 tells of; MinIO names no namespace."""
     found = []
-    for rule in ElementTree.fromstring(document).iter(f"{{{XMLNS}}}Rule"):
-        days = rule.findtext(f"{{{XMLNS}}}Expiration/{{{XMLNS}}}Days")
-        enabled = rule.findtext(f"{{{XMLNS}}}Status") == "Enabled"
+    for rule in ElementTree.fromstring(document).findall("{*}Rule"):
+        days = rule.findtext("{*}Expiration/{*}Days")
+        enabled = rule.findtext("{*}Status") == "Enabled"
         if enabled and days:
-            found.append((rule.findtext(f"{{{XMLNS}}}Filter/{{{XMLNS}}}Prefix") or "", int(days)))
+            found.append((rule.findtext("{*}Filter/{*}Prefix") or "", int(days)))
     return sorted(found)
 
 

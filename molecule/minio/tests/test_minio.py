@@ -174,10 +174,10 @@ def test_the_binary_is_the_builder_s(host):
 
 
 def test_the_root_password_is_nobody_s_to_read(host):
-    for path in ("/etc/minio/root", "/etc/minio/environment", "/etc/minio/tls/private.key"):
+    for path in ("/etc/minio/root", "/etc/minio/environment", "/run/minio/private.key"):
         assert host.file(path).mode == {"root": 0o600, "environment": 0o644, "private.key": 0o640}[Path(path).name]
     assert PASSWORDS["root"] not in host.check_output("ps -ww -e -o args; cat /etc/minio/environment; systemctl show minio")
-    assert host.file("/etc/minio/tls/private.key").group == "minio"
+    assert host.file("/run/minio/private.key").group == "minio"
 
 
 def test_the_server_is_sandboxed(host):
@@ -198,18 +198,16 @@ def test_a_renewed_certificate_is_served_without_a_restart(host, eventually):
     before = host.check_output("systemctl show --property=MainPID --value minio")
     serial = "echo | openssl s_client -connect 127.0.0.1:9000 2>/dev/null | openssl x509 -noout -serial"
     old = host.check_output(serial)
-    host.run_test("cp -a /etc/minio/tls /root/tls-before")
+    host.run_test("cp -a /etc/ssl/test /root/before")
     host.run_test(
-        "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=renewed -days 2"
-        " -keyout /root/private.key -out /root/public.crt"
-        " && cat /root/private.key > /etc/minio/tls/private.key && cat /root/public.crt > /etc/minio/tls/public.crt"
-        " && systemctl reload minio"
+        "cd /etc/ssl/test && openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=renewed -days 2"
+        " -keyout key.pem -out certificate.pem && chmod 600 key.pem && systemctl reload minio"
     )
     try:
         assert eventually(lambda: host.check_output(serial) != old)
         assert host.check_output("systemctl show --property=MainPID --value minio") == before
     finally:
-        host.run_test("cp -a /root/tls-before/. /etc/minio/tls && systemctl reload minio && rm -r /root/tls-before")
+        host.run_test("cp -a /root/before/. /etc/ssl/test && systemctl reload minio && rm -r /root/before")
     assert eventually(lambda: host.check_output(serial) == old)
 
 

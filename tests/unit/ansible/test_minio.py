@@ -78,7 +78,9 @@ def test_policies_are_compared_whatever_their_order() -> None:
 
 def test_rules_are_read_back_as_they_were_written() -> None:
     wanted = [("recordings/", 30), ("segments/", 7)]
-    assert state.present_rules(state.lifecycle(wanted)) == wanted
+    document = state.lifecycle(wanted)
+    assert state.present_rules(document) == wanted
+    assert state.present_rules(document.replace(f' xmlns="{state.XMLNS}"'.encode(), b"")) == wanted
 
 
 def test_a_disabled_rule_counts_as_none() -> None:
