@@ -82,15 +82,25 @@ def listening(tables: list[str]) -> dict[int, set[str]]:
 
 def owners(inodes: set[str]) -> set[str]:
     """Return the names of the processes that hold the sockets."""
-    names = set()
+    names, wanted = set(), {f"socket:[{inode}]" for inode in inodes}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            links = {str(each.readlink()) for each in (process / "fd").iterdir()}
-            if any(f"socket:[{inode}]" in links for inode in inodes):
+            if not wanted.isdisjoint(links(process / "fd")):
                 names.add((process / "comm").read_text().strip())
         except OSError:
             continue
     return names
+
+
+def links(folder: Path) -> set[str]:
+    """Return where a folder's links lead; a busy process closes some while they are read."""
+    found = set()
+    for each in folder.iterdir():
+        try:
+            found.add(str(each.readlink()))
+        except OSError:
+            continue
+    return found
 
 
 def port_problem(wanted: dict, found: dict[int, set[str]], all_ports: list[dict]) -> str | None:

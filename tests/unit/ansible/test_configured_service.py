@@ -1,0 +1,191 @@
+"""A unit runs with the configuration that its files have now, and is disturbed for nothing else."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.testing import patch_module_args
+
+FILE = Path(__file__).parents[3] / "ansible/plugins/modules/configured_service.py"
+SPEC = importlib.util.spec_from_file_location("configured_service", FILE)
+configured_service = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(configured_service)
+
+
+class Host:
+    """A host with one unit: it answers commands as systemctl would, and notes those that change something."""
+
+    def __init__(self) -> None:
+        self.active, self.enabled, self.starts, self.accepts = False, False, True, True
+        self.done: list[str] = []
+
+    def run_command(self, command: list[str]) -> tuple[int, str, str]:
+        """Stand for AnsibleModule.run_command."""
+        match command:
+            case ["systemctl", "is-active", _]:
+                return 0, "active" if self.active else "inactive", ""
+            case ["systemctl", "is-enabled", _]:
+                return 0, "enabled" if self.enabled else "disabled", ""
+            case ["systemctl", "daemon-reload"] | ["systemctl", "reset-failed", _]:
+                return 0, "", ""
+            case ["systemctl", verb, _]:
+                self.done.append(verb)
+                self.enabled = self.enabled or verb == "enable"
+                self.active = self.starts if verb in ("start", "restart") else self.active
+                return 0, "", ""
+            case ["journalctl", *_]:
+                return 0, "why it died", ""
+        self.done.append(command[0])
+        return (0, "", "") if self.accepts else (1, "", "line 3 is wrong")
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
+    """Give the module a host of its own."""
+    fake = Host()
+    monkeypatch.setattr(configured_service, "APPLIED", tmp_path / "applied")
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, command: fake.run_command(command))
+    return fake
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    """Run the module, by default with a file for each kind of change, and return what it answers."""
+
+    def once(*, check: bool = False, **arguments: Any) -> Any:
+        files = {"restart_on": [str(tmp_path / "hard")], "reload_on": [str(tmp_path / "soft")]}
+        told = {
+            "_ansible_check_mode": check,
+            "_ansible_remote_tmp": str(tmp_path),
+            "name": "unit",
+            "settle": 0,
+        }
+        with patch_module_args(told | files | arguments), pytest.raises(SystemExit):
+            configured_service.main()
+        return json.loads(capsys.readouterr().out)
+
+    return once
+
+
+@pytest.fixture
+def running(host: Host, run: Callable[..., Any], tmp_path: Path) -> Host:
+    """Return a host whose unit was given its files."""
+    (tmp_path / "hard").write_text("1")
+    (tmp_path / "soft").write_text("1")
+    run()
+    host.done.clear()
+    return host
+
+
+def test_a_unit_that_is_down_is_enabled_and_started(host: Host, run: Callable[..., Any]) -> None:
+    assert run()["action"] == "start"
+    assert host.done == ["enable", "start"]
+
+
+def test_a_unit_that_has_its_files_is_left_alone(running: Host, run: Callable[..., Any]) -> None:
+    assert run()["changed"] is False
+    assert running.done == []
+
+
+@pytest.mark.parametrize(("file", "action"), [("hard", "restart"), ("soft", "reload")])
+def test_a_changed_file_does_what_it_needs(
+    running: Host, run: Callable[..., Any], tmp_path: Path, file: str, action: str
+) -> None:
+    (tmp_path / file).write_text("2")
+    answer = run()
+    assert answer["action"] == action
+    assert str(tmp_path / file) in answer["diff"]["after"]
+    assert running.done == [action]
+    assert run()["changed"] is False
+
+
+def test_a_restart_does_what_a_reload_would_too(
+    running: Host, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "hard").write_text("2")
+    (tmp_path / "soft").write_text("2")
+    run()
+    assert running.done == ["restart"]
+
+
+def test_a_changed_value_needs_a_restart(running: Host, run: Callable[..., Any]) -> None:
+    assert run(restart_on_values={"icc": False})["action"] == "restart"
+    assert run(restart_on_values={"icc": False})["action"] == "none"
+    assert run(restart_on_values={"icc": True})["action"] == "restart"
+
+
+def test_a_change_that_an_interrupted_run_left_behind_is_made_good(
+    running: Host, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "hard").write_text("2")
+    run(check=True)
+    assert running.done == []
+    assert run()["action"] == "restart"
+
+
+def test_a_refused_configuration_leaves_the_unit_as_it_was(
+    running: Host, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "hard").write_text("2")
+    running.accepts = False
+    answer = run(validate=["check"])
+    assert answer["failed"]
+    assert "line 3 is wrong" in answer["msg"]
+    assert running.done == ["check"]
+    running.accepts = True
+    assert run(validate=["check"])["action"] == "restart"
+
+
+def test_nothing_is_validated_when_nothing_changed(running: Host, run: Callable[..., Any]) -> None:
+    run(validate=["check"])
+    assert running.done == []
+
+
+def test_a_unit_that_does_not_stay_up_fails_with_its_journal_and_is_tried_again(
+    running: Host, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "hard").write_text("2")
+    running.starts = False
+    answer = run()
+    assert answer["failed"]
+    assert "why it died" in answer["msg"]
+    running.starts = True
+    assert run()["action"] == "start"
+
+
+def test_a_digest_tells_bytes_and_mode(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("1")
+    file.chmod(0o600)
+    first = configured_service.digests([str(file)])
+    file.chmod(0o640)
+    second = configured_service.digests([str(file)])
+    file.write_text("2")
+    assert len({json.dumps(each) for each in (first, second, configured_service.digests([str(file)]))}) == 3
+
+
+def test_a_folder_is_all_the_files_below_it(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "one").write_text("1")
+    assert list(configured_service.digests([str(tmp_path)])) == [str(tmp_path / "conf.d" / "one")]
+
+
+def test_a_missing_file_has_no_digest(tmp_path: Path) -> None:
+    assert configured_service.digests([str(tmp_path / "none")]) == {}
+
+
+def test_a_broken_record_is_as_none(running: Host, run: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "applied" / "unit.json").write_text("{")
+    assert run()["action"] == "restart"
+    assert run()["action"] == "none"
+
+
+def test_a_unit_that_only_reloads_is_not_restarted_for_a_lost_record(
+    running: Host, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "applied" / "unit.json").unlink()
+    assert run(restart_on=[])["action"] == "reload"
