@@ -1,0 +1,69 @@
+"""The services of the whole site, as the app's hosts reach them and nobody else does."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+VAULT = ROOT / "inventories" / "rehearsal" / "group_vars" / "all" / "vault.yml"
+CA = "/etc/ssl/certs/ca-certificates.crt"
+SERVICES = {"postgresql": 5432, "redis": 6379, "minio": 9000, "registry": 5000}
+
+
+@pytest.fixture(scope="session")
+def secrets():
+    """The secrets of the rehearsal's vault."""
+    command = ("ansible-vault", "view", "--vault-password-file", ROOT / "ansible" / "vault-password", VAULT)
+    return yaml.safe_load(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+@pytest.fixture(scope="session")
+def address():
+    """The address of the host with the services."""
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return subprocess.run(("docker", "inspect", "-f", form, "services"), capture_output=True, text=True, check=True).stdout.strip()
+
+
+def is_app(host):
+    return host.backend.host.startswith("app-")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_apps_hosts_reach_each_service_over_tls_that_they_trust(host, address, service):
+    if not is_app(host):
+        pytest.skip("the host of the services")
+    starttls = "-starttls postgres" if service == "postgresql" else ""
+    said = host.run(f"openssl s_client {starttls} -connect {address}:{SERVICES[service]} -CAfile {CA} -verify_return_error </dev/null 2>&1")
+    assert "Verify return code: 0 (ok)" in said.stdout
+
+
+def test_the_proxy_answers_everyone(host, address):
+    said = host.run(f"curl -sS --resolve aisha.test:443:{address} https://aisha.test/")
+    assert said.stdout == "Aisha\n", said.stderr
+
+
+def test_a_stranger_reaches_the_proxy_and_nothing_else(address):
+    def reached(port):
+        return subprocess.run(("timeout", "2", "bash", "-c", f"</dev/tcp/{address}/{port}"), capture_output=True, check=False).returncode == 0
+
+    assert reached(443)
+    assert [name for name, port in SERVICES.items() if reached(port)] == []
+
+
+def test_the_app_logs_in_to_the_registry_from_its_docker(host, address, secrets):
+    if not is_app(host):
+        pytest.skip("the host of the services")
+    password = secrets["vault_registry_app_password"]
+    said = host.run(f"echo {password} | docker login --username app --password-stdin {address}:5000")
+    assert "Login Succeeded" in said.stdout, said.stderr
+
+
+def test_no_unit_has_failed(host):
+    assert host.run("systemctl --failed --no-legend --plain").stdout == ""
+
+
+def test_no_secret_is_in_the_journal(host, secrets):
+    journal = host.run("journalctl --no-pager").stdout
+    assert [name for name, secret in secrets.items() if secret in journal] == []
