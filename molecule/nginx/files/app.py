@@ -1,22 +1,27 @@
 #!/usr/bin/python3
 """An app behind Nginx: `app.py blue` listens on the socket of the slot blue, `app.py 9001` on that port of loopback.
 
-It answers with what it saw, as JSON. On 9002, POST requests are read and never answered. SIGTERM: it takes no new
-connections, answers what it has, and ends.
+It answers with what it saw, as JSON. On 9002, POST requests are read and never answered. SIGTERM: it answers what still
+comes until nothing has come for a while, and ends.
 """
 
 import asyncio
 import json
 import signal
 import sys
+import time
 from pathlib import Path
 
 SLOT = sys.argv[1]
 MORTAL = SLOT == "9002"
+QUIET_SECONDS = 0.5
+last = 0.0
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Read one request and tell what it was."""
+    global last
+    last = time.monotonic()
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     except asyncio.IncompleteReadError:
@@ -45,8 +50,9 @@ async def main() -> None:
         server = await asyncio.start_unix_server(answer, path)
         path.chmod(0o666)
     await ended.wait()
+    while time.monotonic() - last < QUIET_SECONDS or len(asyncio.all_tasks()) > 1:
+        await asyncio.sleep(0.1)
     server.close()
-    await asyncio.sleep(0.2)
 
 
 asyncio.run(main())

@@ -26,13 +26,20 @@ class Relay:
 
     def __init__(self, host: str, port: int, delay: float) -> None:
         self.host, self.port, self.delay = host, port, delay
+        self.passing: set[asyncio.Task] = set()
 
     async def start(self) -> int:
         """Start, and return the port."""
         server = await asyncio.start_server(self.accept, "127.0.0.1", 0, backlog=1000)
         return server.sockets[0].getsockname()[1]
 
-    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take a connection."""
+        task = asyncio.create_task(self.pass_on(reader, writer))
+        self.passing.add(task)
+        task.add_done_callback(self.passing.discard)
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass on both ways of one connection, whose opening takes a way there and back as well."""
         await asyncio.sleep(2 * self.delay)
         try:
