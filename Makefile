@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
 COMPILE = $(BIN)/python -m compileall -q app
 
-.PHONY: help run test test-fast test-app test-roles lint format bench bench-site hosts hosts-down rehearsal rehearsal-down lock clean
+.PHONY: help run test test-fast test-app test-roles lint format bench bench-site hosts hosts-down lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,8 +59,8 @@ format: $(VENV)/.dev ## format and mend what can be mended
 	$(BIN)/ruff check --fix $(PYTHON_CODE)
 PYTHON_CODE := app tests docs ansible molecule
 
-hosts: $(VENV)/.dev ## three bare test hosts on this machine
-	@$(BIN)/python molecule/shared/hosts.py up $(REHEARSAL)
+hosts: $(VENV)/.dev ## three bare test hosts on this machine: services, app-1 and app-2
+	@$(BIN)/python molecule/shared/hosts.py up services=trixie app-1=bookworm app-2=trixie
 
 hosts-down: $(VENV)/.dev ## remove every test host, and Docker's engine if it was started for them
 	@$(BIN)/python molecule/shared/hosts.py down --all
