@@ -38,25 +38,41 @@ def nginx_listeners(sites: list[dict], http_port: int) -> list[dict]:
 def nginx_ports(sites: list[dict], http_port: int, https_port: int, status_port: int) -> list[dict]:
     """Return what the module preflight wants to know of the ports."""
     variables = {http_port: "nginx_http_port", https_port: "nginx_https_port"}
-    named = [(each["port"], variables.get(each["port"], "a port in nginx_sites")) for each in nginx_listeners(sites, http_port)]
-    return [{"port": port, "variable": variable, "process": ["nginx"]} for port, variable in [*named, (status_port, "nginx_status_port")]]
+    named = [
+        (each["port"], variables.get(each["port"], "a port in nginx_sites"))
+        for each in nginx_listeners(sites, http_port)
+    ]
+    return [
+        {"port": port, "variable": variable, "process": ["nginx"]}
+        for port, variable in [*named, (status_port, "nginx_status_port")]
+    ]
 
 
 def nginx_pairs(sites: list[dict]) -> list[str]:
     """Return the arguments that tell nginx-certificates of every site's certificate and key."""
-    return [word for site in sites if site["tls"] for word in ("--pair", site["name"], site["certificate"], site["key"])]
+    return [
+        word
+        for site in sites
+        if site["tls"]
+        for word in ("--pair", site["name"], site["certificate"], site["key"])
+    ]
 
 
 def nginx_ends(sites: list[dict]) -> list[dict]:
     """Return what a client needs to make a request to each site."""
-    return [{"name": site["server_names"][0].replace("*", "any"), "port": site["port"], "tls": site["tls"]} for site in sites]
+    return [
+        {"name": site["server_names"][0].replace("*", "any"), "port": site["port"], "tls": site["tls"]}
+        for site in sites
+    ]
 
 
 def nginx_unix_slots(upstreams: list[dict]) -> dict[str, dict[str, str]]:
     """Return the sockets of the slots that nginx-slot can switch, by upstream and slot."""
     sockets = {
         upstream["name"]: {
-            slot["name"]: slot["address"].removeprefix(UNIX) for slot in upstream["slots"] if slot["address"].startswith(UNIX)
+            slot["name"]: slot["address"].removeprefix(UNIX)
+            for slot in upstream["slots"]
+            if slot["address"].startswith(UNIX)
         }
         for upstream in upstreams
     }
@@ -80,7 +96,11 @@ def nginx_problems(sites: list[dict], upstreams: list[dict], http_port: int) -> 
 
 def twice(variable: str, what: str, values: list[str]) -> list[str]:
     """Return a problem for every value that is there more than once."""
-    return [f"{variable}: the {what} {value} is given {n} times; give each its own" for value, n in Counter(values).items() if n > 1]
+    return [
+        f"{variable}: the {what} {value} is given {n} times; give each its own"
+        for value, n in Counter(values).items()
+        if n > 1
+    ]
 
 
 def clashes(sites: list[dict], http_port: int) -> list[str]:
@@ -88,16 +108,29 @@ def clashes(sites: list[dict], http_port: int) -> list[str]:
     ends = [(site["port"], name) for site in sites for name in site["server_names"]]
     ends += [(http_port, name) for site in sites if site["redirect"] for name in site["server_names"]]
     found = twice("nginx_sites", "pair of port and server name", [f"{port} {name}" for port, name in ends])
-    plain = {site["port"] for site in sites if not site["tls"]} | ({http_port} if any(site["redirect"] for site in sites) else set())
+    plain = {site["port"] for site in sites if not site["tls"]} | (
+        {http_port} if any(site["redirect"] for site in sites) else set()
+    )
     mixed = sorted({site["port"] for site in sites if site["tls"]} & plain)
-    return found + [f"nginx_sites: port {port} is wanted with and without TLS; give one of them another port" for port in mixed]
+    return found + [
+        f"nginx_sites: port {port} is wanted with and without TLS; give one of them another port"
+        for port in mixed
+    ]
 
 
 def site_problems(site: dict, upstreams: set[str]) -> list[str]:
     """Return what is wrong with one site."""
     where = f"nginx_sites: {site['name']}"
-    found = [] if NAME.fullmatch(site["name"]) else [f"{where}: a name is lower case letters, digits and underscores"]
-    found += [f"{where}: {name!r} is not a server name" for name in site["server_names"] if not SERVER_NAME.fullmatch(name)]
+    found = (
+        []
+        if NAME.fullmatch(site["name"])
+        else [f"{where}: a name is lower case letters, digits and underscores"]
+    )
+    found += [
+        f"{where}: {name!r} is not a server name"
+        for name in site["server_names"]
+        if not SERVER_NAME.fullmatch(name)
+    ]
     if not site["server_names"]:
         found.append(f"{where}: server_names is empty; list the names that it answers to")
     if site["tls"] and not (site.get("certificate") and site.get("key")):
@@ -106,37 +139,53 @@ def site_problems(site: dict, upstreams: set[str]) -> list[str]:
         found.append(f"{where}: redirect needs tls")
     found += twice(where, "path", [location["path"] for location in site["locations"]])
     for location in site["locations"]:
-        found += [f"{where} {location['path']}: {problem}" for problem in location_problems(location, upstreams)]
+        found += [
+            f"{where} {location['path']}: {problem}" for problem in location_problems(location, upstreams)
+        ]
     return found
 
 
 def location_problems(location: dict, upstreams: set[str]) -> list[str]:
     """Return what is wrong with one location."""
-    found = [] if PATH.fullmatch(location["path"]) else ["a path begins with / or '= /' and has no spaces or any of ; { } \" ' \\ $"]
+    found = (
+        []
+        if PATH.fullmatch(location["path"])
+        else ["a path begins with / or '= /' and has no spaces or any of ; { } \" ' \\ $"]
+    )
     given = [answer for answer in ANSWERS if location.get(answer)]
     if len(given) != 1:
         found.append(f"one of {', '.join(ANSWERS)} is needed, here is {' and '.join(given) or 'none'}")
     if (upstream := location.get("upstream")) and upstream not in upstreams:
-        found.append(f"the upstream {upstream} is not in nginx_upstreams, which has {', '.join(sorted(upstreams)) or 'none'}")
+        found.append(
+            f"the upstream {upstream} is not in nginx_upstreams, which has {', '.join(sorted(upstreams)) or 'none'}"
+        )
     if location.get("return"):
         if unused := [name for name in ("rate", "allow") if location.get(name)]:
             found.append(f"{' and '.join(unused)} would not hold for a return, which goes before; leave out")
         answer = location["return"]
         if bool(answer.get("location")) != (300 < answer["status"] < 309):
-            found.append("a return has a location when its status is 301, 302, 303, 307 or 308, and only then")
+            found.append(
+                "a return has a location when its status is 301, 302, 303, 307 or 308, and only then"
+            )
     return found
 
 
 def upstream_problems(upstream: dict) -> list[str]:
     """Return what is wrong with one upstream."""
     where = f"nginx_upstreams: {upstream['name']}"
-    found = [] if NAME.fullmatch(upstream["name"]) else [f"{where}: a name is lower case letters, digits and underscores"]
+    found = (
+        []
+        if NAME.fullmatch(upstream["name"])
+        else [f"{where}: a name is lower case letters, digits and underscores"]
+    )
     found += twice(where, "slot", [slot["name"] for slot in upstream["slots"]])
     if not upstream["slots"]:
         found.append(f"{where}: it has no slots; list at least one")
     for slot in upstream["slots"]:
         if not NAME.fullmatch(slot["name"]):
-            found.append(f"{where}: {slot['name']!r} is not a slot's name, which is lower case letters, digits and underscores")
+            found.append(
+                f"{where}: {slot['name']!r} is not a slot's name, which is lower case letters, digits and underscores"
+            )
         if not re.fullmatch(r"unix:/[^\s:;{}$]+|[^\s:;{}$/]+:\d+|\[[0-9a-f:]+\]:\d+", slot["address"]):
             found.append(f"{where} {slot['name']}: {slot['address']!r} is neither HOST:PORT nor unix:/PATH")
     return found
@@ -153,5 +202,14 @@ class FilterModule:
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""
-        every = (nginx_complete, nginx_listeners, nginx_ports, nginx_pairs, nginx_ends, nginx_unix_slots, nginx_problems, nginx_quote)
+        every = (
+            nginx_complete,
+            nginx_listeners,
+            nginx_ports,
+            nginx_pairs,
+            nginx_ends,
+            nginx_unix_slots,
+            nginx_problems,
+            nginx_quote,
+        )
         return {each.__name__: each for each in every}

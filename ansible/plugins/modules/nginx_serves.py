@@ -68,7 +68,9 @@ def site_problem(site: dict, address: str) -> str | None:
     """Return why a site does not answer."""
     try:
         with connect(site, address) as connection:
-            connection.sendall(f"GET / HTTP/1.1\r\nHost: {site['name']}\r\nConnection: close\r\n\r\n".encode())
+            connection.sendall(
+                f"GET / HTTP/1.1\r\nHost: {site['name']}\r\nConnection: close\r\n\r\n".encode()
+            )
             answer = connection.recv(12)
     except OSError as error:
         return f"{site['name']} port {site['port']}: {error}"
@@ -77,7 +79,11 @@ def site_problem(site: dict, address: str) -> str | None:
 
 def main() -> None:
     """Wait, then ask every site."""
-    site = {"name": {"type": "str", "required": True}, "port": {"type": "int", "required": True}, "tls": {"type": "bool", "required": True}}
+    site = {
+        "name": {"type": "str", "required": True},
+        "port": {"type": "int", "required": True},
+        "tls": {"type": "bool", "required": True},
+    }
     module = AnsibleModule(
         supports_check_mode=True,
         argument_spec={
@@ -91,7 +97,9 @@ def main() -> None:
     wanted, until = module.params["generation"], time.monotonic() + module.params["seconds"]
     while (running := generation(module.params["status"])) != wanted:
         if time.monotonic() > until:
-            module.fail_json(msg=f"Nginx runs generation {running}, not {wanted}; /var/log/nginx/error.log says why")
+            module.fail_json(
+                msg=f"Nginx runs generation {running}, not {wanted}; /var/log/nginx/error.log says why"
+            )
         time.sleep(0.1)
     problems = [site_problem(each, module.params["address"]) for each in module.params["sites"]]
     if told := [problem for problem in problems if problem]:

@@ -31,7 +31,9 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
     if not (MORTAL and method == "POST"):
-        seen = json.dumps({"slot": SLOT, "method": method, "path": path, "headers": headers, "body": len(body)}).encode()
+        seen = json.dumps(
+            {"slot": SLOT, "method": method, "path": path, "headers": headers, "body": len(body)}
+        ).encode()
         extra = "Server: app/1.0\r\nX-Powered-By: app\r\nX-Frame-Options: ALLOWALL\r\nContent-Type: application/json"
         writer.write(f"HTTP/1.1 200 OK\r\n{extra}\r\nContent-Length: {len(seen)}\r\n\r\n".encode() + seen)
         await writer.drain()

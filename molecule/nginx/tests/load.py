@@ -87,7 +87,9 @@ class Load:
         began, requests = time.monotonic(), []
         for number in range(round(rate * seconds)):
             await asyncio.sleep(max(0, began + number / rate - time.monotonic()))
-            requests.append(asyncio.create_task(self.counted(keep=number % 2 == 0, post=number // 2 % 2 == 0)))
+            requests.append(
+                asyncio.create_task(self.counted(keep=number % 2 == 0, post=number // 2 % 2 == 0))
+            )
         await asyncio.gather(*requests)
         took = time.monotonic() - began
         return {
@@ -131,7 +133,11 @@ class Load:
     async def connect(self) -> Connection:
         """Open a connection, and note the certificate that was shown."""
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self.port, ssl=self.context, server_hostname=self.name, ssl_handshake_timeout=TIMEOUT_SECONDS
+            "127.0.0.1",
+            self.port,
+            ssl=self.context,
+            server_hostname=self.name,
+            ssl_handshake_timeout=TIMEOUT_SECONDS,
         )
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         self.certificates[hashlib.sha256(shown).hexdigest()[:12]] += 1
@@ -140,7 +146,9 @@ class Load:
 
 async def main() -> None:
     """Do what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     parser.add_argument("name")

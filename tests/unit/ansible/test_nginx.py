@@ -1,0 +1,159 @@
+"""Sites, upstreams and slots of the nginx role."""
+
+import importlib.util
+import json
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+HTTP, HTTPS, STATUS = 80, 443, 8089
+
+
+def load(path: str) -> ModuleType:
+    loader = SourceFileLoader(f"nginx_{Path(path).stem.replace('-', '_')}", str(ROOT / path))
+    spec = importlib.util.spec_from_loader(loader.name, loader)
+    assert spec
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+filters = load("ansible/plugins/filter/nginx.py")
+UPSTREAM = {
+    "name": "bot",
+    "slots": [
+        {"name": "blue", "address": "unix:/run/blue.sock"},
+        {"name": "green", "address": "127.0.0.1:81"},
+    ],
+}
+
+
+def site(**changes: Any) -> dict[str, Any]:
+    whole = {
+        "name": "bot",
+        "server_names": ["bot.test"],
+        "certificate": "/c",
+        "key": "/k",
+        "locations": [{"path": "/", "upstream": "bot"}],
+    }
+    return whole | changes
+
+
+def problems(sites: list[dict[str, Any]], upstreams: list[dict[str, Any]] | None = None) -> str:
+    complete = filters.nginx_complete(sites, HTTP, HTTPS)
+    found = filters.nginx_problems(complete, [UPSTREAM] if upstreams is None else upstreams, HTTP)
+    assert not any(each["that"] for each in found)
+    return "; ".join(each["problem"] for each in found)
+
+
+def test_sites_in_order_have_no_problems() -> None:
+    assert problems([site(), site(name="other", server_names=["other.test"], tls=False)]) == ""
+
+
+@pytest.mark.parametrize(
+    ("sites", "said"),
+    [
+        ([site(), site(server_names=["b.test"])], "the name bot is given 2 times"),
+        ([site(), site(name="b")], "the pair of port and server name 443 bot.test is given 2 times"),
+        (
+            [site(), site(name="b", tls=False)],
+            "the pair of port and server name 80 bot.test is given 2 times",
+        ),
+        ([site(port=80)], "port 80 is wanted with and without TLS"),
+        ([site(name="Bot")], "a name is lower case"),
+        ([site(server_names=[])], "server_names is empty"),
+        ([site(server_names=["bot.test; evil"])], "is not a server name"),
+        ([site(certificate="")], "certificate and key are needed"),
+        ([site(tls=False, redirect=True)], "redirect needs tls"),
+        (
+            [site(locations=[{"path": "/", "upstream": "cat"}])],
+            "the upstream cat is not in nginx_upstreams, which has bot",
+        ),
+        ([site(locations=[{"path": "/"}])], "one of upstream, return, root is needed, here is none"),
+        ([site(locations=[{"path": "/", "upstream": "bot", "root": "/srv"}])], "here is upstream and root"),
+        ([site(locations=[{"path": "/ {", "upstream": "bot"}])], "a path begins with"),
+        ([site(locations=2 * [{"path": "/", "upstream": "bot"}])], "the path / is given 2 times"),
+        (
+            [site(locations=[{"path": "/", "return": {"status": 200}, "allow": ["10.0.0.0/8"]}])],
+            "allow would not hold for a return",
+        ),
+        ([site(locations=[{"path": "/", "return": {"status": 302}}])], "a return has a location when"),
+    ],
+)
+def test_what_is_wrong_with_sites_is_told(sites: list[dict[str, Any]], said: str) -> None:
+    assert said in problems(sites)
+
+
+@pytest.mark.parametrize(
+    ("upstreams", "said"),
+    [
+        ([UPSTREAM, UPSTREAM], "the name bot is given 2 times"),
+        ([UPSTREAM | {"slots": []}], "it has no slots"),
+        (
+            [UPSTREAM | {"slots": [{"name": "blue", "address": "127.0.0.1"}]}],
+            "is neither HOST:PORT nor unix:/PATH",
+        ),
+        ([UPSTREAM | {"slots": [{"name": "../blue", "address": "127.0.0.1:1"}]}], "is not a slot's name"),
+    ],
+)
+def test_what_is_wrong_with_upstreams_is_told(upstreams: list[dict[str, Any]], said: str) -> None:
+    assert said in problems([site()], upstreams)
+
+
+def test_every_port_is_listened_on_once() -> None:
+    sites = filters.nginx_complete(
+        [site(), site(name="b", server_names=["b.test"]), site(name="c", tls=False, port=8080)], HTTP, HTTPS
+    )
+    assert filters.nginx_listeners(sites, HTTP) == [
+        {"port": 80, "tls": False},
+        {"port": 443, "tls": True},
+        {"port": 8080, "tls": False},
+    ]
+    assert [each["port"] for each in filters.nginx_ports(sites, HTTP, HTTPS, STATUS)] == [
+        80,
+        443,
+        8080,
+        STATUS,
+    ]
+
+
+def test_a_text_is_quoted_so_that_nothing_in_it_is_nginxs() -> None:
+    assert filters.nginx_quote('5$ "a"\\b\n') == '"5${__dollar} \\"a\\"\\\\b\\n"'
+
+
+@pytest.fixture
+def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    slots = load("roles/nginx/files/usr/local/sbin/nginx-slot")
+    monkeypatch.setattr(slots, "FOLDER", tmp_path)
+    made = slots.Upstream("bot", {name: f"/run/{name}.sock" for name in ("blue", "green", "red")})
+    monkeypatch.setattr(made, "accepts", lambda slot: slot != "red")
+    made.module = slots
+    assert slots.restore(made)
+    return made
+
+
+def test_all_slots_are_used_at_first_and_links_that_are_there_stay(upstream: Any) -> None:
+    assert upstream.links() == {"blue": "blue", "green": "green", "red": "red"}
+    assert upstream.module.switch(upstream, "green")
+    assert not upstream.module.restore(upstream)
+    assert upstream.used() == ["green"]
+
+
+def test_a_drained_slots_link_leads_to_one_that_is_used(upstream: Any) -> None:
+    upstream.module.drain(upstream, "blue")
+    assert upstream.used() == ["green", "red"]
+    assert upstream.module.undrain(upstream, "blue")
+    assert upstream.used() == ["blue", "green", "red"]
+
+
+def test_a_slot_that_takes_no_connection_is_not_switched_to_and_the_last_not_drained(upstream: Any) -> None:
+    with pytest.raises(SystemExit, match="red takes no connection"):
+        upstream.module.switch(upstream, "red")
+    upstream.module.switch(upstream, "blue")
+    with pytest.raises(SystemExit, match="last slot"):
+        upstream.module.drain(upstream, "blue")
+    assert json.dumps(upstream.links()) == '{"blue": "blue", "green": "blue", "red": "blue"}'
