@@ -13,17 +13,28 @@ PUSH, PULL = "ci:push-password-of-ci-8c1", "hosts:pull-password-of-hosts-2e9"
 TRUST = "--cert-dir /etc/ssl/test/client"
 UNTRUSTED = "--cert-dir /var/empty"
 CURL = "curl -s --cacert /etc/ssl/test/ca.pem"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 SCENARIO = Path(__file__).parents[1]
+HOSTS = ("registry-bookworm", "registry-trixie")
+
+BREAKAGE = """
+printf 'storage: [' > /etc/docker/registry/config.yml
+echo 'intruder:x' > /etc/docker/registry/htpasswd
+chmod 0600 /etc/docker/registry
+echo 'listen nonsense' >> /etc/registry-proxy/nginx.conf
+chown -R root:root /var/lib/docker-registry
+rm -f /usr/local/sbin/registry-gc
+systemctl restart docker-registry registry-proxy
+true
+"""
 
 
 class Registry:
     """The registry of one host, seen from another."""
 
-    def __init__(self, host, client):
-        self.host, self.client = host, client
-        self.name = host.backend.host
-        self.address = f"{self.name}:5000"
+    def __init__(self, name):
+        self.host = testinfra.get_host(f"docker://{name}")
+        self.client = testinfra.get_host(f"docker://{next(other for other in HOSTS if other != name)}")
+        self.name, self.address = name, f"{name}:5000"
 
     def image(self, name, mib=1):
         """Make an image at the client and return its digest."""
@@ -65,9 +76,9 @@ class Registry:
         return self.host.run("systemctl start registry-gc")
 
 
-def playbook(name, hosts="all", **variables):
-    """Run one of the scenario's playbooks, as molecule does."""
-    command = ["ansible-playbook", f"--inventory={os.environ['MOLECULE_INVENTORY_FILE']}", f"--limit={hosts}"]
+def playbook(name, **variables):
+    """Run one of the scenario's playbooks for all hosts, as molecule does."""
+    command = ["ansible-playbook", f"--inventory={os.environ['MOLECULE_INVENTORY_FILE']}"]
     command += [f"--extra-vars={json.dumps(variables)}", str(SCENARIO / name)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -84,11 +95,43 @@ def mistake():
     return playbook("converge.yml", registry_bind=["nonsense"])
 
 
+@pytest.fixture(scope="session")
+def registries():
+    return {name: Registry(name) for name in HOSTS}
+
+
 @pytest.fixture
-def registry(host):
-    name = host.backend.host
-    other = name.replace("bookworm", "trixie") if "bookworm" in name else name.replace("trixie", "bookworm")
-    return Registry(host, testinfra.get_host(f"docker://{other}"))
+def registry(host, registries):
+    return registries[host.backend.host]
+
+
+@pytest.fixture(scope="session")
+def repaired(registries):
+    """Break every host's registry, run the role again, and return the digest of an image from before by host."""
+    digests = {}
+    for name, registry in registries.items():
+        digests[name] = registry.image("precious")
+        assert registry.push("precious").rc == 0
+    for registry in registries.values():
+        registry.host.run(BREAKAGE)
+        assert not registry.is_up()
+    converged = playbook("converge.yml")
+    assert converged.returncode == 0, converged.stdout[-3000:]
+    return digests
+
+
+@pytest.fixture(scope="session")
+def migrated(registries):
+    """Push an image while every registry speaks plain HTTP, go on to HTTPS, and return the digest by host."""
+    assert playbook("converge.yml", registry_tls="insecure").returncode == 0
+    digests = {}
+    for name, registry in registries.items():
+        digests[name] = registry.image("migrant")
+        pushed = registry.push("migrant", scheme="plain")
+        assert pushed.rc == 0, pushed.stderr
+        assert registry.status("/v2/", PULL, scheme="http") == "200"
+    assert playbook("converge.yml").returncode == 0
+    return digests
 
 
 def test_what_is_pushed_is_pulled_by_digest_from_another_host(registry):
@@ -229,7 +272,7 @@ def test_writes_are_held_off_while_garbage_is_collected_and_let_in_when_it_is_ki
         assert registry.status("/v2/app/tags/list", PULL) == "200"
         host.check_output("kill -KILL $(systemctl show --property=MainPID --value registry-gc)")
         assert eventually(lambda: registry.status("/v2/app/blobs/uploads/", PUSH, "-X POST") == "202")
-        assert not host.run("pgrep -f /run/slow/docker-registry").stdout
+        assert not host.run("pgrep -f '[/]run/slow/docker-registry'").stdout
     finally:
         host.run("systemctl stop registry-gc; rm -r /run/slow /run/systemd/system/registry-gc.service.d; systemctl daemon-reload")
         host.run("systemctl reset-failed registry-gc")
@@ -244,27 +287,10 @@ def test_a_killed_part_comes_back_with_all_images(registry, eventually, unit):
     assert registry.pull("survivor", digest).rc == 0
 
 
-BREAKAGE = """
-printf 'storage: [' > /etc/docker/registry/config.yml
-echo 'intruder:x' > /etc/docker/registry/htpasswd
-chmod 0600 /etc/docker/registry
-echo 'listen nonsense' >> /etc/registry-proxy/nginx.conf
-chown -R root:root /var/lib/docker-registry
-rm -f /usr/local/sbin/registry-gc
-systemctl restart docker-registry registry-proxy
-true
-"""
-
-
-def test_running_the_role_again_repairs_what_someone_broke(registry):
-    digest = registry.image("precious")
+def test_running_the_role_again_repairs_what_someone_broke(registry, repaired):
+    assert registry.pull("precious", repaired[registry.name]).rc == 0
     assert registry.push("precious").rc == 0
-    registry.host.run(BREAKAGE)
-    assert not registry.is_up()
-    repaired = playbook("converge.yml", registry.name)
-    assert repaired.returncode == 0, repaired.stdout[-3000:]
-    assert registry.pull("precious", digest).rc == 0
-    assert registry.push("precious").rc == 0
+    assert registry.status("/v2/", "intruder:x") == "401"
 
 
 def test_a_wrong_configuration_leaves_the_registry_as_it_was(registry, mistake):
@@ -273,15 +299,9 @@ def test_a_wrong_configuration_leaves_the_registry_as_it_was(registry, mistake):
     assert registry.is_up()
 
 
-def test_images_survive_the_way_from_plain_http_to_https(registry):
-    assert playbook("converge.yml", registry.name, registry_tls="insecure").returncode == 0
-    digest = registry.image("migrant")
-    pushed = registry.push("migrant", scheme="plain")
-    assert pushed.rc == 0, pushed.stderr
-    assert registry.status("/v2/", PULL, scheme="http") == "200"
-    assert playbook("converge.yml", registry.name).returncode == 0
+def test_images_survive_the_way_from_plain_http_to_https(registry, migrated):
     assert registry.status("/v2/", PULL, scheme="http") == "400"
-    assert registry.pull("migrant", digest).rc == 0
+    assert registry.pull("migrant", migrated[registry.name]).rc == 0
 
 
 def test_the_role_refuses_what_could_not_work(host, refusals):
