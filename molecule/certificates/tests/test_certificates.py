@@ -43,21 +43,36 @@ def told(host):
 def make(*names, days=90, key=None):
     """Return a key and a certificate that it signs itself; an authority when it has no names."""
     key = key or ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else "Authority of the vault")])
+    subject = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else "Authority of the vault")]
+    )
     begins = datetime.now(UTC) - timedelta(days=2)
-    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), begins, begins + timedelta(days=days))
+    builder = x509.CertificateBuilder(
+        subject, subject, key.public_key(), x509.random_serial_number(), begins, begins + timedelta(days=days)
+    )
     if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+        )
     else:
         builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return secret.decode(), builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return secret.decode(), builder.sign(key, hashes.SHA256()).public_bytes(
+        serialization.Encoding.PEM
+    ).decode()
 
 
 @pytest.fixture(scope="module")
 def renamed(host):
     """Give the certificate alpha another name and 20 days, and return what was before."""
-    before = {"told": told(host), "alpha": leaf(host, "alpha"), "beta": leaf(host, "beta"), "web": leaf(host, "web")}
+    before = {
+        "told": told(host),
+        "alpha": leaf(host, "alpha"),
+        "beta": leaf(host, "beta"),
+        "web": leaf(host, "web"),
+    }
     done = run_role(host, **RENAMED, certificates_days=20, certificates_renew_before_days=10)
     assert done.returncode == 0, done.stdout
     return before
@@ -85,7 +100,9 @@ def test_a_key_is_for_root_and_its_group(host, name, group):
         ("web", "$(hostname)", f"-CAfile {TLS}/alpha/ca.pem", False),
     ],
 )
-def test_a_client_connects_when_it_knows_the_authority_and_the_name_is_right(host, name, asked, trusted, accepted):
+def test_a_client_connects_when_it_knows_the_authority_and_the_name_is_right(
+    host, name, asked, trusted, accepted
+):
     server = f"openssl s_server -accept 4443 -naccept 1 -www -cert_chain {TLS}/{name}/certificate.pem -cert {TLS}/{name}/certificate.pem -key {TLS}/{name}/key.pem"
     client = f"openssl s_client -connect localhost:4443 -verify_return_error -verify_hostname {asked} -no-CApath -no-CAstore {trusted}"
     wait = "until ss -ltn | grep -q :4443; do sleep 0.05; done"
@@ -111,26 +128,35 @@ def test_keys_that_were_asked_with_are_not_left_behind(host):
 def test_monitoring_can_read_when_each_certificate_ends(host):
     figures = host.file("/var/lib/prometheus/node-exporter/aisha-certificates.prom")
     ends = f"{leaf(host, 'beta').not_valid_after_utc.timestamp():.0f}"
-    assert f'aisha_certificate_expires_timestamp_seconds{{name="beta",source="provided"}} {ends}\n' in figures.content_string
+    assert (
+        f'aisha_certificate_expires_timestamp_seconds{{name="beta",source="provided"}} {ends}\n'
+        in figures.content_string
+    )
     assert (figures.content_string.count("\n"), figures.mode) == (5, 0o644)
 
 
 def test_what_does_not_fit_together_is_told(host):
     assert host.run("aisha-certificates check").rc == 0
     path = f"{TLS}/beta/key.pem"
-    host.run_test(f"cp -p {path} /run/key.pem; openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {path}")
+    host.run_test(
+        f"cp -p {path} /run/key.pem; openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out {path}"
+    )
     try:
         assert "beta: the key is not the certificate's" in host.run("aisha-certificates check").stderr
     finally:
         host.run_test(f"cp -p /run/key.pem {path}")
 
 
-def test_the_timer_replaces_what_the_acme_server_issued_through_the_web_server_and_tells_its_users_alone(host):
+def test_the_timer_replaces_what_the_acme_server_issued_through_the_web_server_and_tells_its_users_alone(
+    host,
+):
     before, serial, alpha = told(host), leaf(host, "web").serial_number, leaf(host, "alpha")
     host.run_test("systemctl start aisha-certificates")
     assert (leaf(host, "web").serial_number, told(host)) == (serial, before)
     host.run_test("systemd-run --unit=webserver python3 -m http.server 80 --directory /srv/webroot")
-    host.run_test(f"cp {CONFIG} /run/certificates.json; sed -i 's/\"renew_before_days\": 30/\"renew_before_days\": 39.9999/' {CONFIG}")
+    host.run_test(
+        f'cp {CONFIG} /run/certificates.json; sed -i \'s/"renew_before_days": 30/"renew_before_days": 39.999999/\' {CONFIG}'
+    )
     host.run_test("until ss -ltn | grep -q ':80 '; do sleep 0.05; done")
     try:
         done = host.run("systemctl start aisha-certificates")
@@ -157,21 +183,28 @@ def test_a_hook_that_failed_is_run_again_until_it_succeeds(host):
 def test_what_cannot_be_used_is_refused_before_anything_changes(host):
     key, good = make("a.test")
     mismatched = {"name": "mismatched", "certificate": good, "key": make("a.test")[0], "names": ["a.test"]}
-    expired = {"name": "expired", "certificate": make("a.test", days=1, key=serialization.load_pem_private_key(key.encode(), None))[1], "key": key}
+    expired = {
+        "name": "expired",
+        "certificate": make("a.test", days=1, key=serialization.load_pem_private_key(key.encode(), None))[1],
+        "key": key,
+    }
     uncovered = {"name": "uncovered", "certificate": good, "key": key, "names": ["b.test"]}
     done = run_role(host, certificates_list=[mismatched, expired, uncovered], certificates_source="provided")
     assert done.returncode != 0
-    assert "certificates_list: mismatched: key is not the certificate's" in done.stdout
-    assert "certificates_list: expired: certificate has ended on" in done.stdout
-    assert "certificates_list: uncovered: certificate is not for b.test" in done.stdout
+    said = done.stdout + done.stderr
+    assert "certificates_list: mismatched: key is not the certificate's" in said
+    assert "certificates_list: expired: certificate has ended on" in said
+    assert "certificates_list: uncovered: certificate is not for b.test" in said
     assert not host.file(f"{TLS}/mismatched").exists
     assert '"mismatched"' not in host.file(CONFIG).content_string
-    assert key.splitlines()[1] not in done.stdout + done.stderr
+    assert key.splitlines()[1] not in said
 
 
 def test_another_name_makes_another_certificate_and_key_and_tells_its_users_alone(host, renamed):
     now = leaf(host, "alpha")
-    assert now.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(x509.DNSName) == ["renamed.test"]
+    assert now.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.get_values_for_type(
+        x509.DNSName
+    ) == ["renamed.test"]
     assert now.public_key() != renamed["alpha"].public_key()
     assert (leaf(host, "beta"), leaf(host, "web")) == (renamed["beta"], renamed["web"])
     assert told(host) == renamed["told"] | {"alpha": renamed["told"]["alpha"] + 1}
@@ -180,7 +213,9 @@ def test_another_name_makes_another_certificate_and_key_and_tells_its_users_alon
 def test_the_timer_says_what_only_the_role_can_renew(host, renamed):
     host.run_test("systemctl start aisha-certificates")
     assert "alpha ends in" not in host.run("journalctl --unit=aisha-certificates").stdout
-    host.run_test(f"cp {CONFIG} /run/certificates.json; sed -i 's/\"renew_before_days\": 10/\"renew_before_days\": 19.9999/' {CONFIG}")
+    host.run_test(
+        f'cp {CONFIG} /run/certificates.json; sed -i \'s/"renew_before_days": 10/"renew_before_days": 20.5/\' {CONFIG}'
+    )
     host.run_test("aisha-certificates renew >/run/said; cp /run/certificates.json " + CONFIG)
     assert "run the role again" in host.file("/run/said").content_string
 
@@ -198,7 +233,11 @@ def test_what_ends_soon_is_replaced_by_the_role(host, renamed):
 def test_an_authority_in_the_vault_takes_over_and_the_one_on_the_host_takes_back(host):
     key, authority = make(days=1000)
     kept = host.file(f"{TLS}/alpha/ca.pem").content_string
-    vault = {"certificates_ca_storage": "vault", "certificates_ca_key": key, "certificates_ca_certificate": authority + kept}
+    vault = {
+        "certificates_ca_storage": "vault",
+        "certificates_ca_key": key,
+        "certificates_ca_certificate": authority + kept,
+    }
     done = run_role(host, **vault)
     assert done.returncode == 0, done.stdout
     leaf(host, "alpha").verify_directly_issued_by(x509.load_pem_x509_certificate(authority.encode()))
