@@ -11,14 +11,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 FOLDER = re.compile(r"[a-z0-9][a-z0-9._-]*")
-DNS_NAME = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.IGNORECASE)
+DNS_NAME = re.compile(
+    r"(\*\.)?([a-z0-9_]([a-z0-9-]*[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]*[a-z0-9])?", re.IGNORECASE
+)
 PROVIDED = ("certificate", "key", "ca")
 BEGIN = "-----BEGIN "
 
 
 def certificates_paths(wanted: list[dict]) -> list[str]:
     """Return the files of the control machine that provided certificates are in."""
-    return sorted({each[part] for each in wanted for part in PROVIDED if each.get(part) and BEGIN not in each[part]})
+    return sorted(
+        {each[part] for each in wanted for part in PROVIDED if each.get(part) and BEGIN not in each[part]}
+    )
 
 
 def certificates_wanted(wanted: list[dict], source: str) -> list[dict[str, object]]:
@@ -36,7 +40,9 @@ def certificates_wanted(wanted: list[dict], source: str) -> list[dict[str, objec
     ]
 
 
-def certificates_provided(wanted: list[dict], source: str, files: dict[str, str]) -> dict[str, dict[str, str]]:
+def certificates_provided(
+    wanted: list[dict], source: str, files: dict[str, str]
+) -> dict[str, dict[str, str]]:
     """Return the PEM of the certificates that are provided, by name; an authority that ends the chain need not be told."""
     provided = {}
     for each in wanted:
@@ -55,13 +61,22 @@ def last_of_its_own(chain: str) -> str:
     return last.public_bytes(serialization.Encoding.PEM).decode() if last.issuer == last.subject else ""
 
 
-def certificates_problems(wanted: list[dict], settings: dict, provided: dict[str, dict[str, str]]) -> list[dict[str, object]]:
+def certificates_problems(
+    wanted: list[dict], settings: dict, provided: dict[str, dict[str, str]]
+) -> list[dict[str, object]]:
     """Return what is wrong with the variables, as the module preflight takes it."""
     certificates = certificates_wanted(wanted, settings["source"])
-    found = [*list_problems(certificates), *authority_problems(certificates, settings), *acme_problems(certificates, settings)]
+    found = [
+        *list_problems(certificates),
+        *authority_problems(certificates, settings),
+        *acme_problems(certificates, settings),
+    ]
     for each in certificates:
         if each["source"] == "provided":
-            found += [f"certificates_list: {each['name']}: {what}" for what in provided_problems(each, provided[each["name"]])]
+            found += [
+                f"certificates_list: {each['name']}: {what}"
+                for what in provided_problems(each, provided[each["name"]])
+            ]
     return [{"that": False, "problem": problem} for problem in found]
 
 
@@ -85,7 +100,9 @@ def authority_problems(certificates: list[dict], settings: dict) -> Iterator[str
     """Tell what is wrong with the authority of one's own."""
     if settings["renew_before_days"] >= settings["days"]:
         yield "certificates_renew_before_days must be less than certificates_days, or every run would renew"
-    if settings["ca_storage"] != "vault" or not (settings["trust_ca"] or any(each["source"] == "selfsigned" for each in certificates)):
+    if settings["ca_storage"] != "vault" or not (
+        settings["trust_ca"] or any(each["source"] == "selfsigned" for each in certificates)
+    ):
         return
     try:
         authority = x509.load_pem_x509_certificate(settings["ca_certificate"].encode())

@@ -19,7 +19,10 @@ def firewall_sources(names: Iterable[str], groups: Mapping, hostvars: Mapping) -
     """
     networks = [network for name in names for network in networks_of(str(name), groups, hostvars)]
     return {
-        family: [shortest(each) for each in ipaddress.collapse_addresses(n for n in networks if n.version == version)]
+        family: [
+            shortest(each)
+            for each in ipaddress.collapse_addresses(n for n in networks if n.version == version)
+        ]
         for family, version in (("ip", 4), ("ip6", 6))
     }
 
@@ -95,20 +98,32 @@ def braced(values: Iterable) -> str:
 
 def firewall_problems(allow: Iterable[Mapping], groups: Mapping, hostvars: Mapping) -> list[str]:
     """Return what is wrong with a list of {ports, from, protocol, comment}, one sentence each."""
-    return [problem for number, each in enumerate(allow) for problem in problems_of(each, f"item {number}", groups, hostvars)]
+    return [
+        problem
+        for number, each in enumerate(allow)
+        for problem in problems_of(each, f"item {number}", groups, hostvars)
+    ]
 
 
 def problems_of(allowed: Mapping, where: str, groups: Mapping, hostvars: Mapping) -> list[str]:
     """Return what is wrong with one that is allowed."""
-    missing = [f"{where} has no {key!r}" for key in ("ports", "from") if not isinstance(allowed.get(key), list)]
+    missing = [
+        f"{where} has no {key!r}" for key in ("ports", "from") if not isinstance(allowed.get(key), list)
+    ]
     if missing:
         return missing
-    problems = [f"{where}: {p!r} is no port" for p in allowed["ports"] if not str(p).isdigit() or not 0 < int(p) < 2**16]
+    problems = [
+        f"{where}: {p!r} is no port"
+        for p in allowed["ports"]
+        if not str(p).isdigit() or not 0 < int(p) < 2**16
+    ]
     if not allowed["ports"]:
         problems += [f"{where} has no ports"]
     if allowed.get("protocol", "tcp") not in PROTOCOLS:
         problems += [f"{where}: protocol is {allowed['protocol']!r} and not one of {', '.join(PROTOCOLS)}"]
-    return problems + [f"{where}: {problem}" for problem in source_problems(allowed["from"], groups, hostvars)]
+    return problems + [
+        f"{where}: {problem}" for problem in source_problems(allowed["from"], groups, hostvars)
+    ]
 
 
 def source_problems(names: Iterable[str], groups: Mapping, hostvars: Mapping) -> list[str]:

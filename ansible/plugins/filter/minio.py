@@ -20,7 +20,10 @@ def expand(pattern: str) -> list[str]:
         [str(n).zfill(len(low) if low.startswith("0") else 0) for n in range(int(low), int(high) + 1)]
         for low, high in zip(first, last, strict=True)
     ]
-    return ["".join(map("".join, zip(fixed, (*chosen, ""), strict=True))) for chosen in itertools.product(*numbers)]
+    return [
+        "".join(map("".join, zip(fixed, (*chosen, ""), strict=True)))
+        for chosen in itertools.product(*numbers)
+    ]
 
 
 def minio_drives(volumes: list[str]) -> dict[str, object]:

@@ -11,19 +11,9 @@ WORKERS = 8
 """PostgreSQL's own default of max_worker_processes, and the least here."""
 
 # The settings that PostgreSQL 15 and 17 read only at start: `SELECT name FROM pg_settings WHERE context = 'postmaster'`.
-RESTART = frozenset("""
-    archive_mode autovacuum_freeze_max_age autovacuum_max_workers autovacuum_multixact_freeze_max_age bonjour bonjour_name
-    cluster_name commit_timestamp_buffers config_file data_directory data_sync_retry debug_io_direct dynamic_shared_memory_type
-    event_source external_pid_file hba_file hot_standby huge_page_size huge_pages ident_file ignore_invalid_pages jit_provider
-    listen_addresses logging_collector max_connections max_files_per_process max_locks_per_transaction max_logical_replication_workers
-    max_notify_queue_pages max_pred_locks_per_transaction max_prepared_transactions max_replication_slots max_wal_senders max_worker_processes
-    min_dynamic_shared_memory multixact_member_buffers multixact_offset_buffers notify_buffers old_snapshot_threshold port
-    recovery_target recovery_target_action recovery_target_inclusive recovery_target_lsn recovery_target_name recovery_target_time
-    recovery_target_timeline recovery_target_xid reserved_connections serializable_buffers shared_buffers shared_memory_type
-    shared_preload_libraries subtransaction_buffers superuser_reserved_connections trace_connection_negotiation
-    track_activity_query_size track_commit_timestamp transaction_buffers unix_socket_directories unix_socket_group unix_socket_permissions wal_buffers
-    wal_decode_buffer_size wal_level wal_log_hints
-""".split())
+RESTART = frozenset(
+    ["archive_mode", "autovacuum_freeze_max_age", "autovacuum_max_workers", "autovacuum_multixact_freeze_max_age", "bonjour", "bonjour_name", "cluster_name", "commit_timestamp_buffers", "config_file", "data_directory", "data_sync_retry", "debug_io_direct", "dynamic_shared_memory_type", "event_source", "external_pid_file", "hba_file", "hot_standby", "huge_page_size", "huge_pages", "ident_file", "ignore_invalid_pages", "jit_provider", "listen_addresses", "logging_collector", "max_connections", "max_files_per_process", "max_locks_per_transaction", "max_logical_replication_workers", "max_notify_queue_pages", "max_pred_locks_per_transaction", "max_prepared_transactions", "max_replication_slots", "max_wal_senders", "max_worker_processes", "min_dynamic_shared_memory", "multixact_member_buffers", "multixact_offset_buffers", "notify_buffers", "old_snapshot_threshold", "port", "recovery_target", "recovery_target_action", "recovery_target_inclusive", "recovery_target_lsn", "recovery_target_name", "recovery_target_time", "recovery_target_timeline", "recovery_target_xid", "reserved_connections", "serializable_buffers", "shared_buffers", "shared_memory_type", "shared_preload_libraries", "subtransaction_buffers", "superuser_reserved_connections", "trace_connection_negotiation", "track_activity_query_size", "track_commit_timestamp", "transaction_buffers", "unix_socket_directories", "unix_socket_group", "unix_socket_permissions", "wal_buffers", "wal_decode_buffer_size", "wal_level", "wal_log_hints"]
+)
 
 
 def tuning(memory_mib: int, cores: int, connections: int) -> dict[str, str | int]:
@@ -47,7 +37,9 @@ def tuning(memory_mib: int, cores: int, connections: int) -> dict[str, str | int
 
 def settings(values: dict[str, object], *, restart: bool) -> str:
     """Return the lines of those settings that need a restart, or of the others; what is None is left out."""
-    chosen = {key: value for key, value in values.items() if needs_restart(key) == restart and value is not None}
+    chosen = {
+        key: value for key, value in values.items() if needs_restart(key) == restart and value is not None
+    }
     return "\n".join(f"{key} = {setting(value)}" for key, value in chosen.items())
 
 
@@ -67,18 +59,26 @@ def setting(value: object) -> str:
 def names(value: str | list[str]) -> str:
     """Return a name, or names, as pg_hba.conf wants them; what is no plain name is quoted and then loses its special meaning."""
     given = [value] if isinstance(value, str) else value
-    return ",".join(each if re.fullmatch(r"[+@]?[a-z_][a-z0-9_-]*", each) else '"' + each.replace('"', '""') + '"' for each in given)
+    return ",".join(
+        each if re.fullmatch(r"[+@]?[a-z_][a-z0-9_-]*", each) else '"' + each.replace('"', '""') + '"'
+        for each in given
+    )
 
 
 def hba_line(entry: dict) -> str:
     """Return the line of one entry of postgresql_hba."""
     address = [entry["address"]] if entry.get("address") else []
-    return " ".join([entry["type"], names(entry["database"]), names(entry["user"]), *address, entry["method"]])
+    return " ".join(
+        [entry["type"], names(entry["database"]), names(entry["user"]), *address, entry["method"]]
+    )
 
 
 def hba_of_database(database: dict) -> str:
     """Return the line that lets a database's users in from the host itself."""
-    users = [database["owner"], *(user for group in ("writers", "readers", "monitors") for user in database.get(group) or [])]
+    users = [
+        database["owner"],
+        *(user for group in ("writers", "readers", "monitors") for user in database.get(group) or []),
+    ]
     line = {"type": "hostssl", "database": database["name"], "address": "samehost", "method": "scram-sha-256"}
     return hba_line(line | {"user": list(dict.fromkeys(users))})
 
@@ -87,7 +87,9 @@ def hba_conditions(entries: list[dict]) -> list[dict]:
     """Return what must be true of postgresql_hba, for the module preflight."""
     return [
         {
-            "that": entry["type"] != "host" or entry["method"] == "reject" or loopback(entry.get("address", "")),
+            "that": entry["type"] != "host"
+            or entry["method"] == "reject"
+            or loopback(entry.get("address", "")),
             "problem": f"postgresql_hba lets passwords and data cross a network without TLS: {hba_line(entry)}; use hostssl",
         }
         for entry in entries
@@ -109,10 +111,17 @@ def role_conditions(roles: list[dict], strong: list[str]) -> list[dict]:
         name, password = role["name"], role["password"]
         theirs = f"postgresql_roles: the password of {name} is"
         conditions += [
-            {"that": name in strong, "problem": f"{theirs} too weak; give it 16 characters or more, varied and not a well-known word"},
-            {"that": str(password).isascii(), "problem": f"{theirs} not ASCII, which clients may encode in another way; choose another"},
             {
-                "that": re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) is not None and not re.match(r"pg_|postgres$", name),
+                "that": name in strong,
+                "problem": f"{theirs} too weak; give it 16 characters or more, varied and not a well-known word",
+            },
+            {
+                "that": str(password).isascii(),
+                "problem": f"{theirs} not ASCII, which clients may encode in another way; choose another",
+            },
+            {
+                "that": re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) is not None
+                and not re.match(r"pg_|postgres$", name),
                 "problem": f"postgresql_roles: {name} is no name for a role; use a-z, 0-9 and _, and neither postgres nor pg_",
             },
         ]

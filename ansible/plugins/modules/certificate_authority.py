@@ -72,7 +72,7 @@ USAGES = (
 
 def now() -> datetime.datetime:
     """Return the time as old and new versions of cryptography understand it: UTC, without saying so."""
-    return datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None, microsecond=0)
+    return datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
 
 
 def usage(*allowed: str) -> x509.KeyUsage:
@@ -95,12 +95,16 @@ def text(certificate: x509.Certificate) -> str:
 
 def secret_text(key: ec.EllipticCurvePrivateKey) -> str:
     """Return a key as PEM."""
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode()
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
 
 
 def spki(holder: object) -> bytes:
     """Return the public key of a key or a certificate as bytes, which, unlike keys, old versions of cryptography can compare."""
-    return holder.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return holder.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 class Authority:
@@ -116,7 +120,11 @@ class Authority:
     @property
     def digest(self) -> hashes.HashAlgorithm | None:
         """What its signatures are made over; some keys bring their own."""
-        return None if isinstance(self.key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)) else hashes.SHA256()
+        return (
+            None
+            if isinstance(self.key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
+            else hashes.SHA256()
+        )
 
     @classmethod
     def made(cls, name: str, days: int) -> Authority:
@@ -152,7 +160,11 @@ class Authority:
         until = now() + datetime.timedelta(days=days)
         if until > self.ends:
             raise ValueError(f"it ends on {self.ends:%Y-%m-%d}, before a certificate of {days} days would")
-        short = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if len(names[0]) <= LONGEST_COMMON_NAME else []
+        short = (
+            [x509.NameAttribute(NameOID.COMMON_NAME, names[0])]
+            if len(names[0]) <= LONGEST_COMMON_NAME
+            else []
+        )
         builder = x509.CertificateBuilder(
             issuer_name=self.certificate.subject,
             subject_name=x509.Name(short),
@@ -166,9 +178,13 @@ class Authority:
         builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         builder = builder.add_extension(usage("digital_signature"), critical=True)
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(asked.public_key()), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(asked.public_key()), critical=False
+        )
         builder = builder.add_extension(issuer, critical=False)
-        builder = builder.add_extension(x509.SubjectAlternativeName([general_name(name) for name in names]), critical=not short)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([general_name(name) for name in names]), critical=not short
+        )
         return text(builder.sign(self.key, self.digest))
 
 
@@ -225,7 +241,10 @@ def main() -> None:
             authority, new = kept(Path(asked["folder"]), asked["name"], asked["authority_days"])
         else:
             authority = Authority(asked["key"], asked["certificate"])
-        signed = {name: authority.sign(request, asked["names"][name], asked["days"]) for name, request in asked["requests"].items()}
+        signed = {
+            name: authority.sign(request, asked["names"][name], asked["days"])
+            for name, request in asked["requests"].items()
+        }
     except ValueError as error:
         module.fail_json(msg=f"The authority {asked['folder'] or 'that was given'} cannot sign: {error}")
     module.exit_json(changed=new or bool(signed), certificate=authority.text, certificates=signed)

@@ -52,8 +52,12 @@ def server_context(certificate: str, key: str, names: dict[str, str]) -> ssl.SSL
         context.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         if "MISMATCH" in str(error):
-            raise Problem(f"{names['key']}: {key} is not the key of {certificate}, of {names['certificate']}") from error
-        raise Problem(f"{names['certificate']}, {names['key']}: {certificate} and {key} cannot be read as PEM: {error}") from error
+            raise Problem(
+                f"{names['key']}: {key} is not the key of {certificate}, of {names['certificate']}"
+            ) from error
+        raise Problem(
+            f"{names['certificate']}, {names['key']}: {certificate} and {key} cannot be read as PEM: {error}"
+        ) from error
     return context
 
 
@@ -77,15 +81,22 @@ def refusal(error: ssl.SSLCertVerificationError, options: dict, names: dict[str,
     if error.verify_code == NOT_YET_VALID:
         return Problem(f"{certificate} is not valid yet; look at this host's clock")
     if error.verify_code in (NAME_DIFFERS, ADDRESS_DIFFERS):
-        return Problem(f"{certificate} is not valid for {options['name']}, of {names['name']}; have it made for that name")
-    return Problem(f"{certificate} is not accepted by who trusts {options['ca']}, of {names['ca']}: {error.verify_message}")
+        return Problem(
+            f"{certificate} is not valid for {options['name']}, of {names['name']}; have it made for that name"
+        )
+    return Problem(
+        f"{certificate} is not accepted by who trusts {options['ca']}, of {names['ca']}: {error.verify_message}"
+    )
 
 
 def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None) -> None:
     """Let the two shake hands in memory; raises ssl.SSLCertVerificationError when the client refuses."""
     client.check_hostname = bool(name)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    sides = [client.wrap_bio(to_client, to_server, server_hostname=name), server.wrap_bio(to_server, to_client, server_side=True)]
+    sides = [
+        client.wrap_bio(to_client, to_server, server_hostname=name),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
     for _ in range(4):
         for side in sides:
             try:
@@ -116,9 +127,13 @@ def main() -> None:
             "variables": {"type": "dict", "default": {}},
         },
     )
-    files = {option: module.params[option] for option in ("certificate", "key", "ca") if module.params[option]}
+    files = {
+        option: module.params[option] for option in ("certificate", "key", "ca") if module.params[option]
+    }
     names = {option: option for option in ("certificate", "key", "ca", "name")} | module.params["variables"]
-    missing = [f"{names[option]}: there is no {path}" for option, path in files.items() if not Path(path).is_file()]
+    missing = [
+        f"{names[option]}: there is no {path}" for option, path in files.items() if not Path(path).is_file()
+    ]
     if missing and module.check_mode:
         module.exit_json(changed=False)
     if missing:

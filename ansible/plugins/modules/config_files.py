@@ -92,7 +92,9 @@ def refusal(module: AnsibleModule, file: dict) -> str | None:
     with tempfile.NamedTemporaryFile(dir=module.tmpdir, prefix="new.") as candidate:  # mode 0600
         candidate.write(file["content"].encode())
         candidate.flush()
-        status, out, error = module.run_command([word.replace("%s", candidate.name) for word in file["validate"]])
+        status, out, error = module.run_command(
+            [word.replace("%s", candidate.name) for word in file["validate"]]
+        )
     said = (error or out).strip().replace(candidate.name, file["path"])
     return f"{file['path']} stays as it was, its new content is wrong: {said}" if status else None
 
@@ -100,7 +102,12 @@ def refusal(module: AnsibleModule, file: dict) -> str | None:
 def strangers(files: list[dict], folders: list[str]) -> list[Path]:
     """Return the files below the folders that are not among the files."""
     known = {file["path"] for file in files}
-    return sorted(each for folder in folders for each in Path(folder).rglob("*") if each.is_file() and str(each) not in known)
+    return sorted(
+        each
+        for folder in folders
+        for each in Path(folder).rglob("*")
+        if each.is_file() and str(each) not in known
+    )
 
 
 def diff_of(file: dict) -> dict:
@@ -109,7 +116,12 @@ def diff_of(file: dict) -> dict:
     before = path.read_text(errors="replace") if path.is_file() else ""
     after = before if file["content"] is None else file["content"]
     header = f"{path} {path.stat().st_mode & 0o7777:04o}" if path.is_file() else f"{path} (absent)"
-    return {"before": before, "after": after, "before_header": header, "after_header": f"{path} {file['mode']}"}
+    return {
+        "before": before,
+        "after": after,
+        "before_header": header,
+        "after_header": f"{path} {file['mode']}",
+    }
 
 
 class Command:
@@ -119,7 +131,10 @@ class Command:
         self.module, self.words = module, module.params["command"]
         name = hashlib.sha256(" ".join(self.words or []).encode()).hexdigest()[:12]
         self.record = APPLIED / f"files-{name}.json"
-        wanted = {file["path"]: hashlib.sha256((file["content"] or "").encode()).hexdigest() for file in module.params["files"]}
+        wanted = {
+            file["path"]: hashlib.sha256((file["content"] or "").encode()).hexdigest()
+            for file in module.params["files"]
+        }
         self.present = json.dumps(wanted, indent=1, sort_keys=True)
 
     def is_due(self) -> bool:

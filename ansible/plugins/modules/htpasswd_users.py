@@ -89,15 +89,23 @@ def main() -> None:
     present = entries(present_text)
     wanted = wanted_entries(users, present, module.params["rounds"])
     text = "".join(f"{name}:{hashed}\n" for name, hashed in wanted.items())
-    differing = sorted(name for name in present.keys() | wanted.keys() if present.get(name) != wanted.get(name))
+    differing = sorted(
+        name for name in present.keys() | wanted.keys() if present.get(name) != wanted.get(name)
+    )
     changed = text != present_text or not path.exists()
     if changed and not module.check_mode:
         with tempfile.NamedTemporaryFile("w", dir=module.tmpdir, delete=False) as partial:
             partial.write(text)
         module.atomic_move(partial.name, str(path))
     if path.exists():
-        changed = module.set_fs_attributes_if_different(module.load_file_common_arguments(module.params), changed)
-    module.exit_json(changed=changed, users=differing, diff={"before": "", "after": "".join(f"{name}\n" for name in differing)})
+        changed = module.set_fs_attributes_if_different(
+            module.load_file_common_arguments(module.params), changed
+        )
+    module.exit_json(
+        changed=changed,
+        users=differing,
+        diff={"before": "", "after": "".join(f"{name}\n" for name in differing)},
+    )
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ module: kernel_settings
 short_description: Set what the kernel lets be set, now and at boot
 description:
   - Writes a file of sysctl.d, and applies what differs at once.
-  - Settings that this kernel does not have are left out. In a container, so are all but those of its network: the kernel
-    belongs to the machine.
+  - Settings that this kernel does not have are left out. In a container, so are all but those of its network, because the
+    kernel belongs to the machine.
   - A setting that the kernel refuses is told as a warning and does not fail the run.
 options:
   path: {description: The file., type: path, required: true}
@@ -46,8 +46,16 @@ def place(name: str) -> Path:
 
 def ours(settings: dict, *, in_container: bool) -> dict[str, str]:
     """Return the settings that there are, and that are this host's to set."""
-    wanted = {name: " ".join(str(value).split()) for name, value in sorted(settings.items()) if value not in (None, "")}
-    return {n: value for n, value in wanted.items() if place(n).exists() and (n.startswith("net.") or not in_container)}
+    wanted = {
+        name: " ".join(str(value).split())
+        for name, value in sorted(settings.items())
+        if value not in (None, "")
+    }
+    return {
+        n: value
+        for n, value in wanted.items()
+        if place(n).exists() and (n.startswith("net.") or not in_container)
+    }
 
 
 def present(name: str) -> str | None:
@@ -71,7 +79,10 @@ def main() -> None:
     """Write and apply."""
     module = AnsibleModule(
         supports_check_mode=True,
-        argument_spec={"path": {"type": "path", "required": True}, "settings": {"type": "dict", "required": True}},
+        argument_spec={
+            "path": {"type": "path", "required": True},
+            "settings": {"type": "dict", "required": True},
+        },
     )
     path = Path(module.params["path"])
     settings = ours(module.params["settings"], in_container=Path("/run/systemd/container").exists())

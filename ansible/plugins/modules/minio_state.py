@@ -125,7 +125,9 @@ class NamedConnection(http.client.HTTPSConnection):
 class Server:
     """Requests to one server, signed with a user's key, or with none."""
 
-    def __init__(self, url: str, server_name: str | None, ca: str | None, user: str | None, password: str) -> None:
+    def __init__(
+        self, url: str, server_name: str | None, ca: str | None, user: str | None, password: str
+    ) -> None:
         self.url, self.server_name, self.ca = urlsplit(url), server_name, ca
         self.user, self.password = user, password
 
@@ -133,7 +135,9 @@ class Server:
         """Return the same server for somebody else; for None it is a stranger."""
         return Server(self.url.geturl(), self.server_name, self.ca, user, password)
 
-    def request(self, method: str, path: str, query: dict[str, str] | None = None, body: bytes = b"") -> bytes:
+    def request(
+        self, method: str, path: str, query: dict[str, str] | None = None, body: bytes = b""
+    ) -> bytes:
         """Return the body of the answer.
 
         Raises:
@@ -167,8 +171,10 @@ class Server:
         if self.user is None:
             return headers
         if body:  # S3 wants it with a bucket's rules
-            headers["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
-        now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+            headers["Content-MD5"] = base64.b64encode(
+                hashlib.md5(body, usedforsecurity=False).digest()
+            ).decode()
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         headers |= {"X-Amz-Date": now, "X-Amz-Content-Sha256": hashlib.sha256(body).hexdigest()}
         headers["Authorization"] = self._authorization(method, target, headers, now)
         return headers
@@ -176,7 +182,9 @@ class Server:
     def _authorization(self, method: str, target: str, headers: dict[str, str], now: str) -> str:
         """Return AWS's signature, version 4, of a request."""
         path, _, query = target.partition("?")
-        named = {name.lower(): value for name, value in sorted(headers.items(), key=lambda each: each[0].lower())}
+        named = {
+            name.lower(): value for name, value in sorted(headers.items(), key=lambda each: each[0].lower())
+        }
         names = ";".join(named)
         lines = "".join(f"{name}:{value}\n" for name, value in named.items())
         canonical = "\n".join((method, path, query, lines, names, headers["X-Amz-Content-Sha256"]))
@@ -186,7 +194,9 @@ class Server:
         for part in scope.split("/"):
             key = hmac.digest(key, part.encode(), "sha256")
         signature = hmac.new(key, text.encode(), "sha256").hexdigest()
-        return f"AWS4-HMAC-SHA256 Credential={self.user}/{scope}, SignedHeaders={names}, Signature={signature}"
+        return (
+            f"AWS4-HMAC-SHA256 Credential={self.user}/{scope}, SignedHeaders={names}, Signature={signature}"
+        )
 
 
 def encrypted(data: bytes, password: str) -> bytes:
@@ -243,7 +253,10 @@ def statement(buckets: list[str], actions: tuple[str, ...]) -> list[dict]:
 def policy(user: dict) -> dict:
     """Return the policy of a user: its buckets, and nothing else."""
     metrics = [{"Effect": "Allow", "Action": ["admin:Prometheus"]}] if user["metrics"] else []
-    return {"Version": "2012-10-17", "Statement": statement(user["write"], WRITE) + statement(user["read"], READ) + metrics}
+    return {
+        "Version": "2012-10-17",
+        "Statement": statement(user["write"], WRITE) + statement(user["read"], READ) + metrics,
+    }
 
 
 def comparable(document: dict) -> list:
@@ -253,7 +266,10 @@ def comparable(document: dict) -> list:
         return sorted(value) if isinstance(value, list) else [value] if isinstance(value, str) else value
 
     kept = ("Effect", "Action", "Resource")
-    return sorted(json.dumps({k: plain(each[k]) for k in kept if each.get(k)}, sort_keys=True) for each in document["Statement"])
+    return sorted(
+        json.dumps({k: plain(each[k]) for k in kept if each.get(k)}, sort_keys=True)
+        for each in document["Statement"]
+    )
 
 
 class State:
@@ -277,7 +293,13 @@ class State:
         if wanted == (present_rules(document) if document else []):
             return
         body = [lifecycle(wanted)] if wanted else []
-        self.change(f"set rules of bucket {bucket['name']}", "PUT" if wanted else "DELETE", path, {"lifecycle": ""}, *body)
+        self.change(
+            f"set rules of bucket {bucket['name']}",
+            "PUT" if wanted else "DELETE",
+            path,
+            {"lifecycle": ""},
+            *body,
+        )
 
     def user(self, user: dict) -> None:
         """Have a user with its password and its policy."""
@@ -285,7 +307,13 @@ class State:
         present = json.loads(found(self.server.admin, "GET", "user-info", query) or "{}")
         if present.get("status") != "enabled" or not self.knows(user):
             wanted = json.dumps({"secretKey": user["password"], "status": "enabled"}).encode()
-            self.change(f"set password of user {name}", "PUT", f"{ADMIN}add-user", query, encrypted(wanted, self.server.password))
+            self.change(
+                f"set password of user {name}",
+                "PUT",
+                f"{ADMIN}add-user",
+                query,
+                encrypted(wanted, self.server.password),
+            )
         self.policy(f"only-{name}", policy(user))
         if present.get("policyName") != f"only-{name}":
             query = {"policyName": f"only-{name}", "userOrGroup": name, "isGroup": "false"}
@@ -304,7 +332,13 @@ class State:
         present = found(self.server.admin, "GET", "info-canned-policy", {"name": name, "v": "2"})
         if present and comparable(json.loads(present)["Policy"]) == comparable(wanted):
             return
-        self.change(f"write policy {name}", "PUT", f"{ADMIN}add-canned-policy", {"name": name}, json.dumps(wanted).encode())
+        self.change(
+            f"write policy {name}",
+            "PUT",
+            f"{ADMIN}add-canned-policy",
+            {"name": name},
+            json.dumps(wanted).encode(),
+        )
 
 
 def found(ask: object, *request: object) -> bytes | None:
@@ -329,7 +363,11 @@ def wait_until_ready(server: Server) -> None:
         try:
             server.request("GET", "/")
         except (OSError, RefusedError) as error:
-            early = error.status == http.HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, RefusedError) else refused(error)
+            early = (
+                error.status == http.HTTPStatus.SERVICE_UNAVAILABLE
+                if isinstance(error, RefusedError)
+                else refused(error)
+            )
             if not early or time.monotonic() > until:
                 raise
             time.sleep(0.2)

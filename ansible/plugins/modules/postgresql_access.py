@@ -123,7 +123,9 @@ def verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> str:
 def fits(password: str, kept: str | None) -> bool:
     """Tell whether a verifier is of this password."""
     parts = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$.*", kept or "")
-    return parts is not None and hmac.compare_digest(kept, verifier(password, base64.b64decode(parts[2]), int(parts[1])))
+    return parts is not None and hmac.compare_digest(
+        kept, verifier(password, base64.b64decode(parts[2]), int(parts[1]))
+    )
 
 
 def name(identifier: str) -> str:
@@ -139,7 +141,13 @@ def literal(value: object) -> str:
 def role_statements(wanted: dict, present: dict | None) -> list[str]:
     """Return what makes a role as it is wanted."""
     role = name(wanted["name"])
-    now = present or {"verifier": None, "connection_limit": -1, "plain": True, "member_of": [], "settings": []}
+    now = present or {
+        "verifier": None,
+        "connection_limit": -1,
+        "plain": True,
+        "member_of": [],
+        "settings": [],
+    }
     said = [] if present else [f"CREATE ROLE {role} {ATTRIBUTES}"]
     if not now["plain"]:
         said.append(f"ALTER ROLE {role} {ATTRIBUTES}")
@@ -148,12 +156,16 @@ def role_statements(wanted: dict, present: dict | None) -> list[str]:
     if not fits(wanted["password"], now["verifier"]):
         said.append(f"ALTER ROLE {role} PASSWORD {literal(verifier(wanted['password'], os.urandom(16)))}")
     said += [f"GRANT {name(each)} TO {role}" for each in wanted["member_of"] if each not in now["member_of"]]
-    said += [f"REVOKE {name(each)} FROM {role}" for each in now["member_of"] if each not in wanted["member_of"]]
+    said += [
+        f"REVOKE {name(each)} FROM {role}" for each in now["member_of"] if each not in wanted["member_of"]
+    ]
     settings = dict(each.split("=", 1) for each in now["settings"] or [])
     for key, value in wanted["settings"].items():
         if settings.get(key) != str(value):
             said.append(f"ALTER ROLE {role} SET {name(key)} = {literal(value)}")
-    return said + [f"ALTER ROLE {role} RESET {name(key)}" for key in settings if key not in wanted["settings"]]
+    return said + [
+        f"ALTER ROLE {role} RESET {name(key)}" for key in settings if key not in wanted["settings"]
+    ]
 
 
 def database_statements(wanted: dict, present: dict | None) -> list[str]:
@@ -170,7 +182,7 @@ def wanted_access(database: dict, roles: list[str]) -> dict[str, dict[str, set[s
     everyone = {"": {"DATABASE": set(), "SCHEMA": {"USAGE"}}}
     access = {role: {} for role in roles if role != database["owner"]}
     for group in ("monitors", "readers", "writers"):
-        access |= {role: ACCESS[group] for role in database[group]}
+        access |= dict.fromkeys(database[group], ACCESS[group])
     return everyone | access
 
 
@@ -191,7 +203,11 @@ def grant_statements(database: dict, roles: list[str], grants: list[dict]) -> li
                     objects[each["object"]].add(each["privilege"])
             missing = set().union(*(wanted - present for present in objects.values()))
             spare = set().union(*(present - wanted for present in objects.values()))
-            on = place.get(kind) or (kind.removeprefix("DEFAULT ") if kind.startswith("DEFAULT") else f"ALL {kind} IN SCHEMA public")
+            on = place.get(kind) or (
+                kind.removeprefix("DEFAULT ")
+                if kind.startswith("DEFAULT")
+                else f"ALL {kind} IN SCHEMA public"
+            )
             before, who = default if kind.startswith("DEFAULT") else "", name(role) if role else "PUBLIC"
             if missing:
                 said.append(f"{before}GRANT {', '.join(sorted(missing))} ON {on} TO {who}")
@@ -212,7 +228,9 @@ class Server:
         os.seteuid(pwd.getpwnam("postgres").pw_uid)
         try:
             quiet = "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic -c lock_timeout=30s"
-            return psycopg2.connect(dbname=database, user="postgres", port=self.module.params["port"], options=quiet)
+            return psycopg2.connect(
+                dbname=database, user="postgres", port=self.module.params["port"], options=quiet
+            )
         finally:
             os.seteuid(before)
 

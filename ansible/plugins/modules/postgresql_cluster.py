@@ -81,7 +81,16 @@ class Cluster:
     def enable_checksums(self) -> None:
         """Stop it and write a checksum into every page; stopped half-way it can be done again."""
         self.run("systemctl", "stop", f"postgresql@{self.version}-main")
-        self.run("runuser", "-u", "postgres", "--", self.programs / "pg_checksums", "--enable", "--pgdata", self.data())
+        self.run(
+            "runuser",
+            "-u",
+            "postgres",
+            "--",
+            self.programs / "pg_checksums",
+            "--enable",
+            "--pgdata",
+            self.data(),
+        )
 
 
 def main() -> None:
@@ -109,7 +118,9 @@ def main() -> None:
             "the server is stopped while all its data are read and written"
         )
     if not module.check_mode:
-        {"none": lambda: None, "create": cluster.create, "enable checksums": cluster.enable_checksums}[action]()
+        {"none": lambda: None, "create": cluster.create, "enable checksums": cluster.enable_checksums}[
+            action
+        ]()
     after = "" if action == "none" else f"{action}: {cluster.version}/main\n"
     module.exit_json(changed=action != "none", action=action, diff={"before": "", "after": after})
 

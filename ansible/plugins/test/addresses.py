@@ -2,7 +2,17 @@
 
 import ipaddress
 
-PRIVATE_ENDINGS = ("home.arpa", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost", "test")
+PRIVATE_ENDINGS = (
+    "home.arpa",
+    "internal",
+    "intranet",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "test",
+)
 
 
 def private_address(value: str) -> bool:
@@ -10,7 +20,9 @@ def private_address(value: str) -> bool:
     try:
         return not ipaddress.ip_address(value.strip("[]")).is_global
     except ValueError:
-        return "." not in value.rstrip(".") or value.rstrip(".").lower().endswith(tuple(f".{ending}" for ending in PRIVATE_ENDINGS))
+        return "." not in value.rstrip(".") or value.rstrip(".").lower().endswith(
+            tuple(f".{ending}" for ending in PRIVATE_ENDINGS)
+        )
 
 
 class TestModule:

@@ -18,7 +18,14 @@ PASSWORD = f"-o PreferredAuthentications=password,keyboard-interactive -o Pubkey
 def play(**variables):
     """Run the role on all hosts with other variables, and return what Ansible says and its status."""
     molecule = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
-    command = ["ansible-playbook", "-i", molecule / "inventory", HERE / "converge.yml", "-e", json.dumps(variables)]
+    command = [
+        "ansible-playbook",
+        "-i",
+        molecule / "inventory",
+        HERE / "converge.yml",
+        "-e",
+        json.dumps(variables),
+    ]
     environment = os.environ | {"ANSIBLE_CONFIG": str(molecule / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
@@ -76,7 +83,9 @@ def test_what_sudo_makes_can_be_read_by_others(neighbour, address):
 def test_root_is_refused_with_key_and_password(host, neighbour, address):
     host.run_test("echo root:let-me-in | chpasswd")
     assert "Permission denied" in neighbour.run(f"ssh {KEY} root@{address} id").stderr
-    assert "Permission denied" in neighbour.run(f"sshpass -p let-me-in ssh {PASSWORD} root@{address} id").stderr
+    assert (
+        "Permission denied" in neighbour.run(f"sshpass -p let-me-in ssh {PASSWORD} root@{address} id").stderr
+    )
 
 
 def test_a_right_password_is_refused(neighbour, address):
@@ -90,14 +99,19 @@ def test_the_banner_is_shown(neighbour, address):
     assert "For those who work here only." in neighbour.run(f"ssh {options} deploy@{address} true").stderr
 
 
-@pytest.mark.parametrize("weak", ["-o KexAlgorithms=diffie-hellman-group14-sha256", "-c aes128-cbc", "-m hmac-sha1 -c aes128-ctr"])
+@pytest.mark.parametrize(
+    "weak", ["-o KexAlgorithms=diffie-hellman-group14-sha256", "-c aes128-cbc", "-m hmac-sha1 -c aes128-ctr"]
+)
 def test_weak_cryptography_is_refused(neighbour, address, weak):
     answer = neighbour.run(f"ssh {KEY.replace('ERROR', 'INFO')} {weak} deploy@{address} id")
     assert "no matching" in answer.stderr
 
 
 def test_settings_of_the_kernel_are_in_effect(host):
-    for name, value in {"net.ipv4.conf.all.accept_redirects": "0", "net.ipv4.conf.all.rp_filter": "1"}.items():
+    for name, value in {
+        "net.ipv4.conf.all.accept_redirects": "0",
+        "net.ipv4.conf.all.rp_filter": "1",
+    }.items():
         assert host.check_output(f"cat /proc/sys/{name.replace('.', '/')}") == value
 
 
@@ -147,7 +161,9 @@ def test_wrong_variables_are_refused_by_name_all_at_once():
     assert status != 0
     for name in WRONG:
         assert name in said
-    assert "'databse' is no address, no network, and no group or host of the inventory" in " ".join(said.split())
+    assert "'databse' is no address, no network, and no group or host of the inventory" in " ".join(
+        said.split()
+    )
     assert "changed=0" in said
 
 
@@ -159,7 +175,9 @@ def test_without_a_key_there_is_no_hardening():
 
 
 def state(host):
-    return host.check_output("cat /etc/ssh/sshd_config.d/00-aisha.conf; nft list table inet aisha; systemctl show ssh -p MainPID")
+    return host.check_output(
+        "cat /etc/ssh/sshd_config.d/00-aisha.conf; nft list table inet aisha; systemctl show ssh -p MainPID"
+    )
 
 
 def test_a_wrong_setting_does_not_reach_what_runs():
@@ -175,14 +193,18 @@ def test_a_wrong_setting_does_not_reach_what_runs():
     assert [state(host) for host in hosts] == before
 
 
-def test_the_firewall_that_last_worked_takes_the_place_of_a_broken_one(host, neighbour, address, reboot, eventually, listens):
+def test_the_firewall_that_last_worked_takes_the_place_of_a_broken_one(
+    host, neighbour, address, reboot, eventually, listens
+):
     host.run_test("echo nonsense >>/etc/nftables.d/aisha.nft")
     try:
         reboot()
         host.run("systemd-run --unit=listens-8002 python3 -m http.server --directory /var/empty 8002")
         assert eventually(lambda: reached(host, "localhost", 8002))
         assert not reached(neighbour, address, 8002)
-        assert eventually(lambda: neighbour.run(f"ssh {KEY} deploy@{address} id -un").stdout.strip() == "deploy")
+        assert eventually(
+            lambda: neighbour.run(f"ssh {KEY} deploy@{address} id -un").stdout.strip() == "deploy"
+        )
     finally:
         host.run_test("sed -i '$d' /etc/nftables.d/aisha.nft && systemctl restart aisha-firewall")
 

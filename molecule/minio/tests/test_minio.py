@@ -37,7 +37,9 @@ def address(name):
 def pool(host, authority=AUTHORITY):
     """Return what speaks TLS with the host, and does not try twice."""
     name = host.backend.host
-    return urllib3.PoolManager(ca_certs=str(authority), assert_hostname=name, server_hostname=name, retries=False, timeout=10)
+    return urllib3.PoolManager(
+        ca_certs=str(authority), assert_hostname=name, server_hostname=name, retries=False, timeout=10
+    )
 
 
 def client(host, user, password=None):
@@ -49,7 +51,9 @@ def client(host, user, password=None):
 def admin(host, user):
     """Return the admin API as a user sees it."""
     keys = StaticProvider(user, PASSWORDS[user])
-    return MinioAdmin(endpoint=address(host.backend.host), credentials=keys, http_client=pool(host), region="us-east-1")
+    return MinioAdmin(
+        endpoint=address(host.backend.host), credentials=keys, http_client=pool(host), region="us-east-1"
+    )
 
 
 def put(s3, key, data=b"hello", bucket="aisha"):
@@ -90,7 +94,9 @@ def test_the_app_writes_reads_lists_and_deletes_in_its_bucket(host):
     assert app.bucket_exists("aisha")
     put(app, "recordings/a voice+1.ogg", b"x" * 6 * 2**20)
     assert get(app, "recordings/a voice+1.ogg") == b"x" * 6 * 2**20
-    assert [each.object_name for each in app.list_objects("aisha", "recordings/a")] == ["recordings/a voice+1.ogg"]
+    assert [each.object_name for each in app.list_objects("aisha", "recordings/a")] == [
+        "recordings/a voice+1.ogg"
+    ]
     app.remove_object("aisha", "recordings/a voice+1.ogg")
     assert not list(app.list_objects("aisha", "recordings/a"))
 
@@ -134,7 +140,10 @@ def test_a_stranger_is_refused(host, path):
     assert pool(host).request("GET", f"https://{address(host.backend.host)}{path}").status == 403
 
 
-@pytest.mark.parametrize(("user", "password"), [("app", "a-wrong-password-1"), ("root", "minioadmin"), ("minioadmin", "minioadmin")])
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [("app", "a-wrong-password-1"), ("root", "minioadmin"), ("minioadmin", "minioadmin")],
+)
 def test_a_wrong_password_is_refused(host, user, password):
     assert refused(get, client(host, user, password), "x") in ("SignatureDoesNotMatch", "InvalidAccessKeyId")
 
@@ -175,8 +184,13 @@ def test_the_binary_is_the_builder_s(host):
 
 def test_the_root_password_is_nobody_s_to_read(host):
     for path in ("/etc/minio/root", "/etc/minio/environment", "/run/minio/private.key"):
-        assert host.file(path).mode == {"root": 0o600, "environment": 0o644, "private.key": 0o640}[Path(path).name]
-    assert PASSWORDS["root"] not in host.check_output("ps -ww -e -o args; cat /etc/minio/environment; systemctl show minio")
+        assert (
+            host.file(path).mode
+            == {"root": 0o600, "environment": 0o644, "private.key": 0o640}[Path(path).name]
+        )
+    assert PASSWORDS["root"] not in host.check_output(
+        "ps -ww -e -o args; cat /etc/minio/environment; systemctl show minio"
+    )
     assert host.file("/run/minio/private.key").group == "minio"
 
 
@@ -262,6 +276,8 @@ def test_a_set_works_on_without_a_drive_and_heals(host, eventually):
     put(app, "recordings/during", data)
     assert get(app, "recordings/during") == data
     healed = ("before", "during")
-    assert eventually(lambda: all(host.file(f"/srv/drive2/aisha/recordings/{key}/xl.meta").exists for key in healed))
+    assert eventually(
+        lambda: all(host.file(f"/srv/drive2/aisha/recordings/{key}/xl.meta").exists for key in healed)
+    )
     host.run_test("find /srv/drive3 /srv/drive4 -mindepth 1 -path '*/recordings/before*' -delete")
     assert get(app, "recordings/before") == data

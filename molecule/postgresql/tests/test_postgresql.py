@@ -45,10 +45,17 @@ def administrate(host, statement, database="postgres"):
 @functools.cache
 def apply(**variables):
     """Apply the role to both hosts with other variables, and return its status and what it printed."""
-    command = ["ansible-playbook", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], str(SCENARIO / "converge.yml")]
+    command = [
+        "ansible-playbook",
+        "--inventory",
+        os.environ["MOLECULE_INVENTORY_FILE"],
+        str(SCENARIO / "converge.yml"),
+    ]
     command += ["--extra-vars", json.dumps({name: json.loads(value) for name, value in variables.items()})]
     environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
     return done.returncode, " ".join(done.stdout.split())
 
 
@@ -56,7 +63,10 @@ def apply(**variables):
 
 
 def test_the_app_logs_in_from_the_other_host_over_tls(host, neighbour):
-    assert ask(host, "shop", "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()", server=neighbour) == "TLSv1.3"
+    assert (
+        ask(host, "shop", "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()", server=neighbour)
+        == "TLSv1.3"
+    )
 
 
 def test_nobody_comes_in_without_tls(host, neighbour):
@@ -68,12 +78,19 @@ def test_a_host_that_is_not_named_does_not_come_in(host):
     address = host.check_output("hostname --ip-address").split()[0]
     with pytest.raises(psycopg.OperationalError, match=r"no pg_hba.conf entry for host .* SSL encryption"):
         psycopg.connect(
-            host=address, dbname="shop", user="shop", password=PASSWORDS["shop"], sslmode="verify-ca", sslrootcert=str(AUTHORITY)
+            host=address,
+            dbname="shop",
+            user="shop",
+            password=PASSWORDS["shop"],
+            sslmode="verify-ca",
+            sslrootcert=str(AUTHORITY),
         )
 
 
 def test_a_wrong_password_is_refused(host, neighbour):
-    assert "password authentication failed" in ask(host, "shop", "SELECT 1", server=neighbour, password="wrong")
+    assert "password authentication failed" in ask(
+        host, "shop", "SELECT 1", server=neighbour, password="wrong"
+    )
 
 
 def test_a_user_stays_in_its_database_and_the_administrator_on_the_host(host, neighbour):
@@ -84,7 +101,9 @@ def test_a_user_stays_in_its_database_and_the_administrator_on_the_host(host, ne
 
 
 def test_the_rules_are_only_the_ones_that_were_written(host):
-    rules = administrate(host, "SELECT type, database, user_name, auth_method, error FROM pg_hba_file_rules").splitlines()
+    rules = administrate(
+        host, "SELECT type, database, user_name, auth_method, error FROM pg_hba_file_rules"
+    ).splitlines()
     assert len(rules) == 4
     assert rules[0] == "local|{all}|{postgres}|peer|"
     assert {rule.split("|")[3] for rule in rules} == {"peer", "scram-sha-256"}
@@ -95,7 +114,9 @@ def test_the_rules_are_only_the_ones_that_were_written(host):
 
 def test_the_app_uses_what_a_migration_creates_and_creates_nothing(host, neighbour):
     ask(host, "shop_owner", "DROP TABLE IF EXISTS orders", server=neighbour)
-    created = ask(host, "shop_owner", "CREATE TABLE orders (id bigserial PRIMARY KEY, item text)", server=neighbour)
+    created = ask(
+        host, "shop_owner", "CREATE TABLE orders (id bigserial PRIMARY KEY, item text)", server=neighbour
+    )
     assert created == ""
     assert ask(host, "shop", "INSERT INTO orders (item) VALUES ('tea') RETURNING id", server=neighbour) == "1"
     assert ask(host, "shop", "UPDATE orders SET item = 'coffee' RETURNING item", server=neighbour) == "coffee"
@@ -180,7 +201,9 @@ def test_a_password_is_in_no_log(host):
     logs = host.check_output("cat /var/log/postgresql/*.log; journalctl --no-pager --output=cat")
     assert "SCRAM-SHA-256$" not in logs
     assert [user for user, password in PASSWORDS.items() if password in logs] == []
-    kept = administrate(host, "SELECT DISTINCT left(rolpassword, 14) FROM pg_authid WHERE rolpassword IS NOT NULL")
+    kept = administrate(
+        host, "SELECT DISTINCT left(rolpassword, 14) FROM pg_authid WHERE rolpassword IS NOT NULL"
+    )
     assert kept == "SCRAM-SHA-256$"
 
 
@@ -208,10 +231,18 @@ def started(host):
 @pytest.mark.parametrize(
     ("variables", "told"),
     [
-        ({"postgresql_settings": '{"shared_buffers": "a lot"}'}, 'invalid value for parameter "shared_buffers"'),
-        ({"postgresql_settings": '{"work_memory": "8MB"}'}, 'unrecognized configuration parameter "work_memory"'),
         (
-            {"postgresql_hba": '[{"type": "hostssl", "database": "shop", "user": "shop", "address": "10.0.0.0/99", "method": "peer"}]'},
+            {"postgresql_settings": '{"shared_buffers": "a lot"}'},
+            'invalid value for parameter "shared_buffers"',
+        ),
+        (
+            {"postgresql_settings": '{"work_memory": "8MB"}'},
+            'unrecognized configuration parameter "work_memory"',
+        ),
+        (
+            {
+                "postgresql_hba": '[{"type": "hostssl", "database": "shop", "user": "shop", "address": "10.0.0.0/99", "method": "peer"}]'
+            },
             'invalid CIDR mask in address "10.0.0.0/99"',
         ),
     ],
@@ -263,7 +294,9 @@ def cluster(host, **arguments):
     words = " ".join(f"{name}={value}" for name, value in arguments.items())
     command = ["ansible", host.backend.host, "--inventory", os.environ["MOLECULE_INVENTORY_FILE"]]
     command += ["--module-name", "postgresql_cluster", "--args", words]
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    ).stdout
 
 
 def version(host):
@@ -278,7 +311,9 @@ def test_a_cluster_without_checksums_is_refused_or_given_them(host):
     number = version(host)
     unit, data = f"postgresql@{number}-main", f"/var/lib/postgresql/{number}/main"
     host.check_output(f"systemctl stop {unit}")
-    host.check_output(f"runuser -u postgres -- /usr/lib/postgresql/{number}/bin/pg_checksums --disable --no-sync -D {data}")
+    host.check_output(
+        f"runuser -u postgres -- /usr/lib/postgresql/{number}/bin/pg_checksums --disable --no-sync -D {data}"
+    )
     host.check_output(f"systemctl start {unit}")
     assert "postgresql_enable_checksums" in cluster(host, version=number)
     assert administrate(host, "SHOW data_checksums") == "off"

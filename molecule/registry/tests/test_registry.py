@@ -45,7 +45,9 @@ class Registry:
         insecure = "" if scheme == "tls" else "--dest-tls-verify=false"
         options = options.replace("--cert-dir", "--dest-cert-dir")
         to = f"docker://{self.address}/{name}:latest"
-        return self.client.run(f"skopeo copy -q --preserve-digests {options} {insecure} --dest-creds {login} oci:/var/tmp/{name} {to}")
+        return self.client.run(
+            f"skopeo copy -q --preserve-digests {options} {insecure} --dest-creds {login} oci:/var/tmp/{name} {to}"
+        )
 
     def pull(self, name, digest, login=PULL, options=TRUST):
         """Copy an image from the registry to the client, by digest."""
@@ -65,7 +67,9 @@ class Registry:
 
     def disk(self):
         """Return the bytes that the registry's blobs take."""
-        return int(self.host.check_output("du -sb /var/lib/docker-registry/docker/registry/v2/blobs").split()[0])
+        return int(
+            self.host.check_output("du -sb /var/lib/docker-registry/docker/registry/v2/blobs").split()[0]
+        )
 
     def is_up(self):
         """Tell whether a user can log in."""
@@ -143,7 +147,9 @@ def test_what_is_pushed_is_pulled_by_digest_from_another_host(registry):
     assert digest in f"sha256:{registry.client.check_output('sha256sum /var/tmp/pulled/manifest.json')}"
 
 
-@pytest.mark.parametrize("login", [None, "hosts:wrong-password", "nobody:at-all", f"HOSTS:{PULL.split(':')[1]}"])
+@pytest.mark.parametrize(
+    "login", [None, "hosts:wrong-password", "nobody:at-all", f"HOSTS:{PULL.split(':')[1]}"]
+)
 def test_who_does_not_log_in_rightly_is_refused(registry, login):
     answer = registry.curl("/v2/", login, "-i")
     assert " 401 " in answer.splitlines()[0]
@@ -233,9 +239,11 @@ def test_garbage_collection_waits_for_a_push_that_is_under_way(registry):
     registry.client.check_output("head -c 8000000 /dev/urandom > /var/tmp/slow")
     blob = registry.client.check_output("sha256sum /var/tmp/slow").split()[0]
     start = registry.curl("/v2/slow/blobs/uploads/", PUSH, "-i -X POST")
-    location = next(line.split(": ", 1)[1].strip() for line in start.splitlines() if line.lower().startswith("location"))
+    location = next(
+        line.split(": ", 1)[1].strip() for line in start.splitlines() if line.lower().startswith("location")
+    )
     put = f"{CURL} -u {PUSH} --limit-rate 1M -X PUT -T /var/tmp/slow -w '%{{http_code}}' '{location}&digest=sha256:{blob}'"
-    registry.client.run(f"nohup sh -c \"{put} > /var/tmp/slow.status\" >/dev/null 2>&1 &")
+    registry.client.run(f'nohup sh -c "{put} > /var/tmp/slow.status" >/dev/null 2>&1 &')
     time.sleep(1)
     began = time.monotonic()
     assert registry.collect().rc == 0
@@ -244,7 +252,9 @@ def test_garbage_collection_waits_for_a_push_that_is_under_way(registry):
 
 
 def test_nothing_that_was_accepted_is_lost_to_collections_between_pushes(registry, eventually):
-    registry.host.run("nohup sh -c 'while [ ! -e /run/enough ]; do systemctl start registry-gc; done' >/dev/null 2>&1 &")
+    registry.host.run(
+        "nohup sh -c 'while [ ! -e /run/enough ]; do systemctl start registry-gc; done' >/dev/null 2>&1 &"
+    )
     try:
         pushed = {}
         for number in range(4):
@@ -252,14 +262,18 @@ def test_nothing_that_was_accepted_is_lost_to_collections_between_pushes(registr
             assert eventually(lambda name=f"race{number}": registry.push(name).rc == 0)
             time.sleep(3.2)  # about as long as the collection waits for
     finally:
-        registry.host.run("touch /run/enough; systemctl stop registry-gc; sleep 1; systemctl stop registry-gc; rm /run/enough")
+        registry.host.run(
+            "touch /run/enough; systemctl stop registry-gc; sleep 1; systemctl stop registry-gc; rm /run/enough"
+        )
     assert [name for name, digest in pushed.items() if registry.pull(name, digest).rc != 0] == []
 
 
 def test_writes_are_held_off_while_garbage_is_collected_and_let_in_when_it_is_killed(registry, eventually):
     host = registry.host
     host.check_output("mkdir -p /run/slow /run/systemd/system/registry-gc.service.d")
-    host.check_output("printf '#!/bin/sh\\nsleep 60\\n' > /run/slow/docker-registry && chmod +x /run/slow/docker-registry")
+    host.check_output(
+        "printf '#!/bin/sh\\nsleep 60\\n' > /run/slow/docker-registry && chmod +x /run/slow/docker-registry"
+    )
     host.check_output(
         "printf '[Service]\\nEnvironment=PATH=/run/slow:/usr/bin:/bin\\n' > /run/systemd/system/registry-gc.service.d/slow.conf"
     )
@@ -274,7 +288,9 @@ def test_writes_are_held_off_while_garbage_is_collected_and_let_in_when_it_is_ki
         assert eventually(lambda: registry.status("/v2/app/blobs/uploads/", PUSH, "-X POST") == "202")
         assert not host.run("pgrep -f '[/]run/slow/docker-registry'").stdout
     finally:
-        host.run("systemctl stop registry-gc; rm -r /run/slow /run/systemd/system/registry-gc.service.d; systemctl daemon-reload")
+        host.run(
+            "systemctl stop registry-gc; rm -r /run/slow /run/systemd/system/registry-gc.service.d; systemctl daemon-reload"
+        )
         host.run("systemctl reset-failed registry-gc")
 
 
