@@ -110,6 +110,7 @@ def start_engine() -> None:
     with (CACHE / "dockerd.log").open("w") as log:
         engine = subprocess.Popen(
             ("dockerd", "--data-root", CACHE / "docker", "--pidfile", CACHE / "dockerd.pid"),
+            stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

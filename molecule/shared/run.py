@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs scenarios one after the other, each with its log in a file, and prints a line for each; all, or those named.
 
-On a failure it prints the end of the scenario's log, goes on with the others, and ends with status 1.
+On a failure it prints the end of the scenario's log, goes on with the others, and ends with status 1. A Docker engine
+that it had to start is stopped again, and nothing is left of the hosts.
 """
 
 import os
@@ -49,9 +50,14 @@ def passed(scenario: str) -> bool:
 def main() -> None:
     """Run them."""
     LOGS.mkdir(parents=True, exist_ok=True)
+    found_running = hosts.engine_runs()
     hosts.start_engine()
-    hosts.make_images((*hosts.RELEASES, "apt-cache"))
-    results = [passed(scenario) for scenario in sys.argv[1:] or scenarios()]
+    try:
+        hosts.make_images((*hosts.RELEASES, "apt-cache"))
+        results = [passed(scenario) for scenario in sys.argv[1:] or scenarios()]
+    finally:
+        if not found_running:
+            hosts.take_down([], everything=True)
     sys.exit(0 if all(results) else 1)
 
 
