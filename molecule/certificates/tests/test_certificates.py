@@ -155,7 +155,7 @@ def test_the_timer_replaces_what_the_acme_server_issued_through_the_web_server_a
     assert (leaf(host, "web").serial_number, told(host)) == (serial, before)
     host.run_test("systemd-run --unit=webserver python3 -m http.server 80 --directory /srv/webroot")
     host.run_test(
-        f'cp {CONFIG} /run/certificates.json; sed -i \'s/"renew_before_days": 30/"renew_before_days": 39.999999/\' {CONFIG}'
+        f'cp {CONFIG} /run/certificates.json; sed -i \'s/"renew_before_days": 30/"renew_before_days": 39.9999/\' {CONFIG}'
     )
     host.run_test("until ss -ltn | grep -q ':80 '; do sleep 0.05; done")
     try:
