@@ -36,7 +36,10 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml $(BIN)/uv
 run: $(VENV)/.run ## the whole bot on this machine; prints the address of its web chat
 	@exec $(BIN)/aisha run
 
-test: test-fast test-app test-roles ## every test, the fast ones first
+# `make test-roles` runs every scenario; these are the ones that `make test` runs.
+SCENARIOS := redis
+test: test-fast test-app ## lint, the fast tests, the app's, and those of a role
+	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
 
 test-fast: $(VENV)/.dev lint ## lint and the tests that start no service
 	$(BIN)/pytest tests/unit
