@@ -35,6 +35,7 @@ from aisha.receive.polling import POLL_SECONDS, Poller
 from aisha.settings import Settings
 from aisha.store.objects import UNREACHABLE, Objects
 from aisha.store.storing import Storer
+from aisha.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -131,9 +132,7 @@ class BotProcess:
             await until_signal(loops)
         finally:
             log.info("stopping")
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await end(loops)
             await storer.close()
             await sender.close()
 

@@ -21,6 +21,7 @@ from aisha.receive.recordings import answer_known, refuse
 from aisha.settings import Settings
 from aisha.store.fetch import FetchInterruptedError, fetch, locate
 from aisha.store.objects import UNREACHABLE, Objects
+from aisha.tasks import end
 
 log = structlog.get_logger(__name__)
 
@@ -82,9 +83,7 @@ class Storer:
     async def close(self) -> None:
         """Stop at once, also the threads that copy: what was not stored is still `received`."""
         self._closing.set()
-        for task in (tasks := list(self._tasks.values())):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._tasks.values())
 
     def _done(self, message: int, _: asyncio.Task[None]) -> None:
         self._tasks.pop(message, None)
