@@ -22,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 CACHE = Path(__file__).parents[2] / ".cache" / "hosts"
+FACTS = CACHE.parent / "facts"
+"""Where ansible.cfg keeps what is known of a host."""
 NETWORK = "aisha-hosts"
 APT_CACHE = "aisha-apt-cache"
 RELEASES = ("bookworm", "trixie")
@@ -235,6 +237,7 @@ def start_host(name: str, wanted: str) -> None:
     publish = [f"--publish=127.0.0.1:{port}:{port}"] if port else []
     identity = [f"--name={name}", f"--hostname={name}", f"--network={NETWORK}", f"--label={NETWORK}"]
     docker("rm", "--force", "--volumes", name, check=False)
+    (FACTS / name).unlink(missing_ok=True)  # of an earlier host of this name
     docker("run", "--detach", *identity, *publish, *FLAGS, image(release))
     wait_for_host(name)
     docker("exec", name, "apt-get", "update", "-qq")

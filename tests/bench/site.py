@@ -15,7 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 HOSTS = ROOT / "molecule" / "shared" / "hosts.py"
 BIN = Path(sys.executable).parent
-GROUPS = ("registry", "database", "cache", "objects", "proxy", "bots", "workers", "monitoring", "backup")
+REHEARSAL = ROOT / "inventories" / "rehearsal"
 CHANGED = re.compile(r"changed=(\d+)")
 
 
@@ -36,14 +36,12 @@ def hosts(verb: str, *arguments: str) -> None:
 
 
 def inventory(folder: Path, names: list[str]) -> Path:
-    """Write an inventory like the rehearsal's, with all groups on all of the hosts, and its secrets."""
-    (folder / "group_vars").symlink_to(ROOT / "inventories" / "rehearsal" / "group_vars")
-    every = dict.fromkeys(names, None)
-    servers = {"children": {group: {"hosts": every} for group in GROUPS}}
-    local = {"localhost": {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}}
-    everything = {"all": {"children": {"servers": servers, "builders": {"hosts": local}}}}
+    """Write an inventory like the rehearsal's, with all groups on all of the hosts."""
+    (folder / "group_vars").symlink_to(REHEARSAL / "group_vars")
+    everything = yaml.safe_load((REHEARSAL / "hosts.yml").read_text())
+    for group in everything["all"]["children"]["servers"]["children"].values():
+        group["hosts"] = dict.fromkeys(names, {})
     (folder / "hosts.yml").write_text(yaml.safe_dump(everything))
-    play("ansible/playbooks/secrets.yml", folder)
     return folder
 
 
@@ -61,6 +59,7 @@ def play(playbook: str, folder: Path) -> tuple[float, int]:
 
 def site() -> None:
     """Everything on one bare host; then nothing to change on three."""
+    play("molecule/site/prepare.yml", REHEARSAL)
     for names, bare in ((["bench-one"], True), (["bench-one", "bench-two", "bench-three"], False)):
         with tempfile.TemporaryDirectory() as folder:
             place = inventory(Path(folder), names)
