@@ -237,7 +237,8 @@ def start_host(name: str, wanted: str) -> None:
     publish = [f"--publish=127.0.0.1:{port}:{port}"] if port else []
     identity = [f"--name={name}", f"--hostname={name}", f"--network={NETWORK}", f"--label={NETWORK}"]
     docker("rm", "--force", "--volumes", name, check=False)
-    (FACTS / name).unlink(missing_ok=True)  # of an earlier host of this name
+    for facts in FACTS.glob(f"*_{name}"):
+        facts.unlink()  # of an earlier host of this name
     docker("run", "--detach", *identity, *publish, *FLAGS, image(release))
     wait_for_host(name)
     docker("exec", name, "apt-get", "update", "-qq")
