@@ -10,7 +10,7 @@ description:
   - One round trip for a list of files, where the module template needs two for each.
   - Every file is checked by its command before the first is replaced, so that a mistake in one leaves all as they were.
     Nothing is checked in check mode, where the packages that bring the commands may be missing.
-  - Files belong to root. Folders that are missing are made with mode 0755.
+  - Folders that are missing are made with mode 0755, as root's.
 options:
   files:
     description: The files.
@@ -20,8 +20,21 @@ options:
     suboptions:
       path: {description: Where it is., type: path, required: true}
       content: {description: What it says; without it only the mode of a file that exists is set., type: str}
+      settings: {description: 'Lines `NAME VALUE` to have in a file that exists; its other lines stay.', type: dict}
       mode: {description: Its mode., type: str, default: '0644'}
+      owner: {description: Whose it is., type: str, default: root}
+      group: {description: Its group., type: str, default: root}
       validate: {description: 'A command that accepts it; %s is where it lies until then.', type: list, elements: str}
+  folders:
+    description: Folders to have before the files are written.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path: {description: Where it is., type: path, required: true}
+      mode: {description: Its mode., type: str, default: '0755'}
+      owner: {description: Whose it is., type: str, default: root}
+      group: {description: Its group., type: str, default: root}
   purge: {description: Folders in which no other files may be., type: list, elements: path, default: []}
   command:
     description:
@@ -41,22 +54,55 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 written:
-  description: The files that were not as wanted.
+  description: The files and folders that were not as wanted.
   type: list
   elements: str
   returned: always
 """
 
+import grp
 import hashlib
 import json
 import os
+import pwd
+import re
 import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 APPLIED = Path("/var/lib/aisha/applied")
-ROOT = (0, 0)
+
+
+def owner_of(wanted: dict) -> tuple[int, int] | None:
+    """Return the numbers of who shall have a file; nothing when there is no such user or group."""
+    try:
+        return pwd.getpwnam(wanted["owner"]).pw_uid, grp.getgrnam(wanted["group"]).gr_gid
+    except KeyError:
+        return None
+
+
+def is_as_wanted(wanted: dict) -> bool:
+    """Tell whether something that exists has the mode and the owner that it shall have."""
+    status = os.stat(wanted["path"])
+    return (status.st_mode & 0o7777, (status.st_uid, status.st_gid)) == (
+        int(wanted["mode"], 8),
+        owner_of(wanted),
+    )
+
+
+def own(wanted: dict, path: Path | str) -> None:
+    """Give it its owner and its mode."""
+    os.chown(path, *owner_of(wanted))
+    os.chmod(path, int(wanted["mode"], 8))
+
+
+def with_settings(text: str, settings: dict) -> str:
+    """Return the text with a line for each setting: in the place of the line that it has, else at the end."""
+    for name, value in settings.items():
+        line, place = f"{name} {value}", re.compile(rf"^{re.escape(name)}\s.*$", re.MULTILINE)
+        text = place.sub(line, text) if place.search(text) else f"{text.rstrip()}\n{line}\n"
+    return text
 
 
 def differs(file: dict) -> bool:
@@ -64,25 +110,32 @@ def differs(file: dict) -> bool:
     path = Path(file["path"])
     if not path.is_file():
         return file["content"] is not None
-    status = path.stat()
-    as_wanted = status.st_mode & 0o7777 == int(file["mode"], 8) and (status.st_uid, status.st_gid) == ROOT
-    return not as_wanted or (file["content"] is not None and path.read_bytes() != file["content"].encode())
+    return not is_as_wanted(file) or (
+        file["content"] is not None and path.read_bytes() != file["content"].encode()
+    )
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, readable by all whatever the umask."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir()
+        path.chmod(0o755)
 
 
 def write(file: dict) -> None:
-    """Put a file in its place, whole and with its mode from the first moment."""
+    """Put a file in its place, whole and with its owner and mode from the first moment."""
     path = Path(file["path"])
     if file["content"] is not None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        make_folder(path.parent)
         number, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(number, "wb") as stream:
             stream.write(file["content"].encode())
             stream.flush()
             os.fsync(stream.fileno())
-        os.chmod(partial, int(file["mode"], 8))
+        own(file, partial)
         os.replace(partial, path)
-    os.chown(path, *ROOT)
-    os.chmod(path, int(file["mode"], 8))
+    own(file, path)
 
 
 def refusal(module: AnsibleModule, file: dict) -> str | None:
@@ -158,35 +211,55 @@ class Command:
 def main() -> None:
     """Check all, then write all."""
     strings = {"type": "list", "elements": "str"}
-    file = {
-        "path": {"type": "path", "required": True},
-        "content": {"type": "str"},
-        "mode": {"type": "str", "default": "0644"},
+    text = {"type": "str"}
+    place = {"path": {"type": "path", "required": True}, "owner": text | {"default": "root"}}
+    place |= {"group": text | {"default": "root"}}
+    folder = place | {"mode": text | {"default": "0755"}}
+    file = place | {
+        "content": text,
+        "settings": {"type": "dict"},
+        "mode": text | {"default": "0644"},
         "validate": strings,
     }
     module = AnsibleModule(
         supports_check_mode=True,
         argument_spec={
             "files": {"type": "list", "elements": "dict", "default": [], "options": file},
+            "folders": {"type": "list", "elements": "dict", "default": [], "options": folder},
             "purge": {"type": "list", "elements": "path", "default": []},
             "command": strings,
         },
     )
+    files, folders = module.params["files"], module.params["folders"]
+    for each in files:
+        if each["settings"] and os.path.isfile(each["path"]):
+            each["content"] = with_settings(Path(each["path"]).read_text(), each["settings"])
     command = Command(module)
-    due = [each for each in module.params["files"] if differs(each)]
-    unwanted = strangers(module.params["files"], module.params["purge"])
-    diff = [diff_of(each) for each in due] + [{"before": f"{path}\n", "after": ""} for path in unwanted]
+    places = [each for each in folders if not (os.path.isdir(each["path"]) and is_as_wanted(each))]
+    due = [each for each in files if differs(each)]
+    unwanted = strangers(files, module.params["purge"])
+    diff = [{"before": "", "after": f"{each['path']} {each['mode']}\n"} for each in places]
+    diff += [diff_of(each) for each in due] + [{"before": f"{path}\n", "after": ""} for path in unwanted]
     must_run = command.is_due() or bool(command.words and (due or unwanted))
     if not module.check_mode:
-        if problems := [said for each in due if (said := refusal(module, each))]:
+        problems = [said for each in due if (said := refusal(module, each))]
+        problems += [
+            f"{each['path']} is for {each['owner']}:{each['group']}, and this host has no such user or group"
+            for each in places + due
+            if owner_of(each) is None
+        ]
+        if problems:
             module.fail_json(msg="; ".join(problems))
+        for each in places:
+            make_folder(Path(each["path"]))
+            own(each, each["path"])
         for each in due:
             write(each)
         for path in unwanted:
             path.unlink()
         if must_run:
             command.run()
-    written = [each["path"] for each in due] + [str(path) for path in unwanted]
+    written = [each["path"] for each in places + due] + [str(path) for path in unwanted]
     module.exit_json(changed=bool(written or must_run), written=written, diff=diff)
 
 

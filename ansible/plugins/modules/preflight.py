@@ -10,6 +10,7 @@ description:
   - Checks what the variables say, the Debian release, that ports are free or belong to the service that shall have them, and
     free disk space.
   - Never changes anything; every problem is reported at once, each with the variable that it comes from.
+  - Tells which packages are missing, so that a role asks apt, which takes a second to read its lists, for those alone.
 options:
   require:
     description: What must be true of the variables.
@@ -42,6 +43,7 @@ options:
       path: {description: A folder; the nearest parent that exists counts., type: str, required: true}
       mib: {description: Free mebibytes., type: int, required: true}
       variable: {description: The variable that sets the folder or the size., type: str, required: true}
+  packages: {description: Debian packages that the role needs., type: list, elements: str, default: []}
 author: [Aisha]
 """
 EXAMPLES = r"""
@@ -52,14 +54,27 @@ EXAMPLES = r"""
     ports: [{port: "{{ redis_port }}", variable: redis_port, process: [redis-server]}]
     space: [{path: /var/lib/redis, mib: 512, variable: redis_min_free_mib}]
 """
-RETURN = r""" # """
+RETURN = r"""
+missing:
+  description: The packages that are not installed, or not wholly.
+  type: list
+  elements: str
+  returned: always
+interrupted:
+  description: Whether an interrupted installation has left packages half configured, so that apt would refuse to work.
+  type: bool
+  returned: always
+"""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 LISTEN = "0A"
+INSTALLED = "ii "
+DPKG_JOURNAL = Path("/var/lib/dpkg/updates")
 
 
 def release_problem(supported: list[str], os_release: str) -> str | None:
@@ -126,6 +141,20 @@ def space_problem(wanted: dict) -> str | None:
     return f"{wanted['path']} has {free} MiB free and needs {wanted['mib']}: free some, or change {wanted['variable']}"
 
 
+def missing(packages: list[str]) -> list[str]:
+    """Return the packages that dpkg does not have installed."""
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}${Package}\\n", *packages]
+    said = subprocess.run(query, capture_output=True, text=True, check=False).stdout if packages else ""
+    installed = {line.removeprefix(INSTALLED) for line in said.splitlines() if line.startswith(INSTALLED)}
+    return [package for package in packages if package not in installed]
+
+
+def is_interrupted() -> bool:
+    """Tell whether dpkg has work to finish."""
+    audit = subprocess.run(["dpkg", "--audit"], capture_output=True, text=True, check=False)
+    return bool(audit.stdout.strip()) or any(DPKG_JOURNAL.iterdir())
+
+
 def main() -> None:
     """Check, and fail with every problem at once."""
     require = {"that": {"type": "bool", "required": True}, "problem": {"type": "str", "required": True}}
@@ -140,6 +169,7 @@ def main() -> None:
             "releases": {"type": "list", "elements": "str", "default": ["bookworm", "trixie"]},
             "ports": {"type": "list", "elements": "dict", "default": [], "options": port | process},
             "space": {"type": "list", "elements": "dict", "default": [], "options": space | variable},
+            "packages": {"type": "list", "elements": "str", "default": []},
         },
     )
     ports = module.params["ports"]
@@ -151,7 +181,10 @@ def main() -> None:
     problems += [space_problem(each) for each in module.params["space"]]
     if told := [problem for problem in problems if problem]:
         module.fail_json(msg="; ".join(dict.fromkeys(told)))
-    module.exit_json(changed=False)
+    packages = module.params["packages"]
+    module.exit_json(
+        changed=False, missing=missing(packages), interrupted=bool(packages) and is_interrupted()
+    )
 
 
 if __name__ == "__main__":

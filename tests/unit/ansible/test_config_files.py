@@ -1,8 +1,10 @@
 """Many files are written in one go, all of them or none."""
 
+import grp
 import importlib.util
 import json
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,11 @@ def run(
 ) -> Callable[..., dict]:
     """Run the module with arguments and return what it answers."""
     monkeypatch.setattr(config_files, "APPLIED", tmp_path / "applied")
-    monkeypatch.setattr(config_files, "ROOT", (os.getuid(), os.getgid()))
+    mine = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
 
     def once(*, check: bool = False, **arguments: Any) -> dict:
+        for kind in arguments.keys() & {"files", "folders"}:
+            arguments[kind] = [mine | each for each in arguments[kind]]
         arguments |= {"_ansible_check_mode": check, "_ansible_remote_tmp": str(tmp_path)}
         with patch_module_args(arguments), pytest.raises(SystemExit):
             config_files.main()
@@ -91,3 +95,39 @@ def test_a_command_that_failed_is_run_again_until_it_succeeds(
 
 def test_a_command_without_files_is_not_run(run: Callable[..., dict]) -> None:
     assert not run(files=[], command=["false"])["changed"]
+
+
+def test_a_new_folder_is_readable_whatever_the_umask(run: Callable[..., dict], tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        run(files=[{"path": str(tmp_path / "new/folder/a"), "content": ""}])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "new/folder").stat().st_mode & 0o777 == 0o755
+
+
+def test_folders_get_their_mode_before_files_are_written(run: Callable[..., dict], tmp_path: Path) -> None:
+    wanted = {
+        "folders": [{"path": str(tmp_path / "private"), "mode": "0700"}],
+        "files": [{"path": str(tmp_path / "private/a"), "content": "a"}],
+    }
+    assert run(**wanted)["written"] == [str(tmp_path / "private"), str(tmp_path / "private/a")]
+    assert (tmp_path / "private").stat().st_mode & 0o777 == 0o700
+    assert not run(**wanted)["changed"]
+
+
+def test_an_owner_that_the_host_does_not_know_is_named(run: Callable[..., dict], tmp_path: Path) -> None:
+    file = {"path": str(tmp_path / "a"), "content": "a", "group": "no-such-group"}
+    assert "has no such user or group" in run(files=[file])["msg"]
+    assert not (tmp_path / "a").exists()
+    assert run(check=True, files=[file])["changed"]
+
+
+def test_a_setting_takes_the_place_of_its_line(run: Callable[..., dict], tmp_path: Path) -> None:
+    (tmp_path / "defs").write_text("# UMASK is a mask\n#ROUNDS 1\nUMASK\t\t077\nOTHER 1\n")
+    file = {"path": str(tmp_path / "defs"), "settings": {"UMASK": "027", "ROUNDS": 2}}
+    assert run(files=[file])["changed"]
+    assert (tmp_path / "defs").read_text() == "# UMASK is a mask\n#ROUNDS 1\nUMASK 027\nOTHER 1\nROUNDS 2\n"
+    assert not run(files=[file])["changed"]
+    assert not run(files=[{"path": str(tmp_path / "absent"), "settings": {"A": 1}}])["changed"]

@@ -122,3 +122,17 @@ def test_every_problem_is_told_at_once_and_each_only_once(run: Callable[..., Any
 
 def test_a_host_in_order_is_not_changed(run: Callable[..., Any]) -> None:
     assert run(require=[{"that": True, "problem": "no"}])["changed"] is False
+
+
+def test_it_tells_which_packages_are_missing() -> None:
+    assert preflight.missing(["dpkg", "no-such-package", "bash"]) == ["no-such-package"]
+    assert preflight.missing([]) == []
+
+
+def test_a_journal_of_dpkg_is_an_interrupted_installation(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(preflight, "DPKG_JOURNAL", tmp_path)
+    assert not preflight.is_interrupted()
+    (tmp_path / "0001").touch()
+    assert preflight.is_interrupted()
