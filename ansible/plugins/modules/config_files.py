@@ -26,7 +26,7 @@ options:
       group: {description: Its group., type: str, default: root}
       validate: {description: 'A command that accepts it; %s is where it lies until then.', type: list, elements: str}
   folders:
-    description: Folders to have before the files are written.
+    description: Folders to have before the files are checked and written.
     type: list
     elements: dict
     default: []
@@ -242,17 +242,18 @@ def main() -> None:
     diff += [diff_of(each) for each in due] + [{"before": f"{path}\n", "after": ""} for path in unwanted]
     must_run = command.is_due() or bool(command.words and (due or unwanted))
     if not module.check_mode:
-        problems = [said for each in due if (said := refusal(module, each))]
-        problems += [
-            f"{each['path']} is for {each['owner']}:{each['group']}, and this host has no such user or group"
-            for each in places + due
-            if owner_of(each) is None
-        ]
-        if problems:
-            module.fail_json(msg="; ".join(problems))
-        for each in places:
+        if nobody := [each for each in places + due if owner_of(each) is None]:
+            module.fail_json(
+                msg="; ".join(
+                    f"{each['path']} is for {each['owner']}:{each['group']}, and this host has no such user or group"
+                    for each in nobody
+                )
+            )
+        for each in places:  # before the files are checked: a command may need them
             make_folder(Path(each["path"]))
             own(each, each["path"])
+        if problems := [said for each in due if (said := refusal(module, each))]:
+            module.fail_json(msg="; ".join(problems))
         for each in due:
             write(each)
         for path in unwanted:

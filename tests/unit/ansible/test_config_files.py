@@ -107,10 +107,11 @@ def test_a_new_folder_is_readable_whatever_the_umask(run: Callable[..., dict], t
     assert (tmp_path / "new/folder").stat().st_mode & 0o777 == 0o755
 
 
-def test_folders_get_their_mode_before_files_are_written(run: Callable[..., dict], tmp_path: Path) -> None:
+def test_folders_get_their_mode_before_files_are_checked(run: Callable[..., dict], tmp_path: Path) -> None:
+    validate = ["sh", "-c", f"test -d {tmp_path}/private # %s"]
     wanted = {
         "folders": [{"path": str(tmp_path / "private"), "mode": "0700"}],
-        "files": [{"path": str(tmp_path / "private/a"), "content": "a"}],
+        "files": [{"path": str(tmp_path / "private/a"), "content": "a", "validate": validate}],
     }
     assert run(**wanted)["written"] == [str(tmp_path / "private"), str(tmp_path / "private/a")]
     assert (tmp_path / "private").stat().st_mode & 0o777 == 0o700
