@@ -11,6 +11,7 @@ It needs the standard library only, so that it also runs before anything is inst
 """
 
 import argparse
+import fcntl
 import hashlib
 import os
 import shutil
@@ -199,12 +200,15 @@ def recipe(kind: str, tar: Path) -> list[str]:
 
 def bring_up(hosts: dict[str, str]) -> None:
     """Start hosts, given as name and release; those that run already stay as they are."""
-    start_engine()
-    releases = tuple({release.partition(":")[0] for release in hosts.values()})
-    make_images((*releases, "apt-cache"))
-    if not docker("network", "ls", "-q", f"--filter=name=^{NETWORK}$"):
-        docker("network", "create", NETWORK)
-    start_apt_cache()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:  # another scenario may begin at the same time
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        start_engine()
+        releases = tuple({release.partition(":")[0] for release in hosts.values()})
+        make_images((*releases, "apt-cache"))
+        if not docker("network", "ls", "-q", f"--filter=name=^{NETWORK}$"):
+            docker("network", "create", NETWORK)
+        start_apt_cache()
     running = docker("ps", f"--filter=label={NETWORK}", "--format={{.Names}}").split()
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda name: start_host(name, hosts[name]), (n for n in hosts if n not in running)))

@@ -23,7 +23,7 @@ PASSWORDS = {
     "auditor": "an-auditor-password-3e8",
     "keeper": "my-keeper-password-6f4",
 }
-AUTHORITY = ROOT / ".cache" / "hosts" / "test-ca.pem"
+AUTHORITY = ROOT / ".cache" / "hosts" / "minio-ca.pem"
 SINGLE, SET = "minio-bookworm", "minio-trixie"
 
 

@@ -14,7 +14,7 @@ import testinfra
 pytestmark = pytest.mark.timeout(900)  # a run over both hosts takes minutes on a busy machine
 
 SCENARIO = Path(__file__).parents[1]
-AUTHORITY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / ".cache" / "hosts" / "test-ca.pem"
+AUTHORITY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / ".cache" / "hosts" / "postgresql-ca.pem"
 PASSWORDS = {
     "shop_owner": "owner's pass-word 4f1",
     "shop": "an-app-password-9d1",
