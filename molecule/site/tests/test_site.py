@@ -1,5 +1,8 @@
 """The services of the whole site, as the app's hosts reach them and nobody else does."""
 
+import os
+import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -21,6 +24,31 @@ def secrets():
     """The secrets of the rehearsal's vault."""
     command = ("ansible-vault", "view", "--vault-password-file", ROOT / "ansible" / "vault-password", VAULT)
     return yaml.safe_load(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def start(*arguments):
+    """Begin to run the site as its operator would."""
+    command = ("ansible-playbook", "-i", "inventories/rehearsal", "site.yml", *arguments)
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def play(*arguments):
+    """Run the site and return what it printed, and how many tasks changed something on each host."""
+    running = start(*arguments)
+    said, _ = running.communicate()
+    assert running.returncode == 0, said[-4000:]
+    return said, {
+        name: int(changed) for name, changed in re.findall(r"^(\S+) +: ok=.*changed=(\d+)", said, re.M)
+    }
 
 
 @pytest.fixture(scope="session")
@@ -76,3 +104,46 @@ def test_no_unit_has_failed(host):
 def test_no_secret_is_in_the_journal(host, secrets):
     journal = host.run("journalctl --no-pager").stdout
     assert [name for name, secret in secrets.items() if secret in journal] == []
+
+
+def test_what_would_change_is_shown_without_a_secret(secrets):
+    said, changed = play(
+        "--check", "--diff", "-vvv", "-e", "redis_max_memory_mib=100", "-e", "nginx_body_limit=2m"
+    )
+    assert "maxmemory 100mb" in said
+    assert changed["services"] > 0
+    assert [name for name, secret in secrets.items() if secret in said] == []
+
+
+def test_one_host_and_one_service_can_be_brought_up_alone():
+    _, changed = play("--limit", "app-1")
+    assert changed == {"app-1": 0}
+    said, changed = play("--tags", "redis")
+    assert set(changed.values()) == {0}
+    assert "TASK [redis : Write the configuration]" in said
+    assert "TASK [postgresql : Write" not in said
+
+
+def test_a_run_that_was_killed_is_made_good_by_the_next(secrets):
+    def most_memory():
+        ask = f"AUTH admin {secrets['vault_redis_admin_password']}\nCONFIG GET maxmemory\n"
+        client = ("redis-cli", "-p", "6379", "--tls", "--cacert", "/etc/aisha/tls/redis/ca.pem")
+        command = ("docker", "exec", "-i", "services", *client)
+        return int(
+            subprocess.run(command, input=ask, capture_output=True, text=True, check=True).stdout.split()[-1]
+        )
+
+    wanted = ("--tags", "redis", "-e", "redis_max_memory_mib=100")
+    killed, written = start(*wanted), False
+    for line in killed.stdout:
+        written = written or line.startswith("TASK [redis : Write the configuration]")
+        if written and line.startswith("changed: [services]"):
+            os.killpg(killed.pid, signal.SIGKILL)
+            break
+    killed.wait()
+    assert written
+    assert most_memory() != 100 * 2**20
+
+    play(*wanted)
+    assert most_memory() == 100 * 2**20
+    play("--tags", "redis")
