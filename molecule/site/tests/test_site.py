@@ -47,7 +47,8 @@ def play(*arguments):
     said, _ = running.communicate()
     assert running.returncode == 0, said[-4000:]
     return said, {
-        name: int(changed) for name, changed in re.findall(r"^(\S+) +: ok=.*changed=(\d+)", said, re.M)
+        name: int(changed)
+        for name, changed in re.findall(r"^(\S+) +: ok=.*changed=(\d+)", said, re.MULTILINE)
     }
 
 
