@@ -15,13 +15,13 @@ KEY = f"-i /root/key -o BatchMode=yes {OPTIONS}"
 PASSWORD = f"-o PreferredAuthentications=password,keyboard-interactive -o PubkeyAuthentication=no {OPTIONS}"
 
 
-def play(**variables):
+def play(inventory=None, **variables):
     """Run the role on all hosts with other variables, and return what Ansible says and its status."""
     molecule = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
     command = [
         "ansible-playbook",
         "-i",
-        molecule / "inventory",
+        inventory or molecule / "inventory",
         HERE / "converge.yml",
         "-e",
         json.dumps(variables),
@@ -29,6 +29,25 @@ def play(**variables):
     environment = os.environ | {"ANSIBLE_CONFIG": str(molecule / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture
+def by_ssh(tmp_path):
+    """An inventory by which Ansible comes over SSH, as the deploy user with the key."""
+    network = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.Gateway}}{{end}}"
+    command = ("docker", "inspect", "--format", network, *HOSTS)
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
+    addresses = dict(zip(HOSTS, (line.split()[0] for line in found if line), strict=True))
+    variables = {
+        "ansible_user": "deploy",
+        "ansible_become": True,
+        "ansible_ssh_private_key_file": f"{os.environ['MOLECULE_PROJECT_DIRECTORY']}/.cache/hosts/base-key",
+        "ansible_ssh_common_args": f"{OPTIONS} -o ControlPath=none",
+        "hide_secrets": False,
+    }
+    hosts = {name: {"ansible_host": address} for name, address in addresses.items()}
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
+    return tmp_path / "hosts.json", found[0].split()[1]
 
 
 @pytest.fixture
@@ -172,6 +191,23 @@ def test_without_a_key_there_is_no_hardening():
     assert status != 0
     assert "base_deploy_keys is empty and nobody-yet has no authorized_keys" in " ".join(said.split())
     assert "changed=0" in said
+
+
+def test_an_operator_over_ssh_is_not_locked_out(by_ssh):
+    inventory, operator = by_ssh
+    status, said = play(inventory, base_ssh_allow=["203.0.113.7"])
+    assert status != 0
+    assert f"base_ssh_allow does not contain {operator}" in " ".join(said.split())
+    assert "changed=0" in said
+
+
+def test_the_ssh_port_changes_under_the_operator_and_back(by_ssh):
+    inventory, _ = by_ssh
+    for now, wanted in ((22, 2222), (2222, 22)):
+        status, said = play(inventory, ansible_port=now, base_ssh_port=wanted)
+        assert status == 0, said
+        hosts = [testinfra.get_host(f"docker://{name}") for name in HOSTS]
+        assert all(host.socket(f"tcp://0.0.0.0:{wanted}").is_listening for host in hosts)
 
 
 def state(host):
