@@ -1,0 +1,239 @@
+"""The image as its users find it: each host is a builder with a registry, and the other host pulls from it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+import testinfra
+
+ROOT = Path(__file__).parents[3]
+SCENARIO = Path(__file__).parents[1]
+HOSTS = ("images-bookworm", "images-trixie")
+PUSH, PULL = "push-password-of-builder-8c1", "pull-password-of-app-2e9"
+FOLDER = "/var/cache/images-build"
+MODELS = "--volume=/srv/models:/var/lib/aisha/models:ro"
+SPEECH = "/usr/share/pocketsphinx/test/data/librivox"
+CONFINED = "--rm --network=none --read-only --cap-drop=ALL --security-opt=no-new-privileges"
+
+
+def played(host, **variables):
+    """Run the scenario's playbook again for one host, with other variables."""
+    command = [
+        "ansible-playbook",
+        "--inventory",
+        os.environ["MOLECULE_INVENTORY_FILE"],
+        "--limit",
+        name(host),
+    ]
+    settings = {"ANSIBLE_CONFIG": f"{os.environ['MOLECULE_EPHEMERAL_DIRECTORY']}/ansible.cfg"}
+    return subprocess.run(
+        [*command, "--extra-vars", json.dumps(variables), str(SCENARIO / "converge.yml")],
+        env=os.environ | settings | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def name(host):
+    return host.backend.host
+
+
+def records(host):
+    """Return the records of what a builder keeps, the newest first."""
+    paths = host.check_output(f"ls -t {FOLDER}/built/*/record.json").split()
+    return [json.loads(host.file(path).content_string) for path in paths]
+
+
+def record(host):
+    return records(host)[-1]
+
+
+@pytest.fixture(scope="module")
+def reference(host):
+    """Return the image's name by digest; the host has pulled it from the other host's registry."""
+    registry = next(other for other in HOSTS if other != name(host))
+    digest = record(testinfra.get_host(f"docker://{registry}"))["digest"]
+    image = f"{registry}:5000/aisha@{digest}"
+    host.run_test(f"echo {PULL} | docker login --username=app --password-stdin {registry}:5000")
+    host.check_output(f"docker pull --quiet {image}")
+    host.run_test(f"docker logout {registry}:5000")
+    return image
+
+
+def run(host, reference, command, options=""):
+    return host.check_output(f"docker run {CONFINED} {options} {reference} {command}")
+
+
+def python(host, reference, code):
+    return run(host, reference, f"-c '{code}'", "--entrypoint=/opt/aisha/bin/python")
+
+
+def test_the_command_runs(host, reference):
+    assert "transcribe" in run(host, reference, "--help")
+    assert run(host, reference, "--version").split()[-1] == record(host)["version"]
+
+
+def test_speech_becomes_text_without_network_rights_or_a_writable_file(host, reference):
+    wave = "sense_and_sensibility_01_austen_64kb-0870.wav"
+    said = run(
+        host, reference, f"transcribe /speech/{wave} --format txt", f"{MODELS} --volume={SPEECH}:/speech:ro"
+    )
+    assert "had been" in said or "and" in said.split()
+    assert len(said.split()) > 5
+
+
+def test_it_runs_as_a_user_without_rights(host, reference):
+    assert (
+        host.check_output(f"docker image inspect --format={{{{.Config.User}}}} {reference}") == "10001:10001"
+    )
+    assert run(host, reference, "", "--entrypoint=/usr/bin/id").startswith(
+        "uid=10001(aisha) gid=10001(aisha)"
+    )
+    writable = run(host, reference, "/ -xdev -writable -not -type l", "--entrypoint=/usr/bin/find")
+    assert set(writable.split()) <= {"/tmp", "/var/tmp", "/run/lock", "/dev/null"}
+
+
+def test_what_only_the_build_needed_is_not_in_it(host, reference):
+    found = run(
+        host,
+        reference,
+        "/ -xdev ( -name pip* -o -name *.whl -o -name apt -o -name setuptools -o -name ensurepip -o -name gcc ) -not -path /var/lib/dpkg/*",
+        "--entrypoint=/usr/bin/find",
+    )
+    assert not [path for path in found.split() if not path.startswith(("/usr/share/doc/", "/proc/"))]
+
+
+def test_no_module_is_compiled_at_a_start(host, reference):
+    code = (
+        "import pathlib, importlib.util as u\n"
+        'for folder in ("/opt/aisha/lib", "/usr/lib/python3.13"):\n'
+        '    for path in pathlib.Path(folder).rglob("*.py"):\n'
+        "        compiled = pathlib.Path(u.cache_from_source(str(path)))\n"
+        "        if not compiled.exists() or compiled.read_bytes()[4] != 1: print(path)\n"
+    )
+    assert [p for p in python(host, reference, code).split() if "/lib2to3/" not in p] == []
+
+
+def test_every_part_of_the_app_can_be_imported(host, reference):
+    code = (
+        "import aisha, pkgutil, importlib\n"
+        'for module in pkgutil.walk_packages(aisha.__path__, "aisha."):\n'
+        '    if not module.name.startswith(("aisha.embedded", "aisha.__main__", "aisha.database.migrations")):\n'
+        "        importlib.import_module(module.name)\n"
+        "import numpy, lxml.etree, av, vosk, psycopg, uvloop\n"
+    )
+    assert python(host, reference, code) == ""
+
+
+def test_the_fast_allocator_is_found(host, reference):
+    code = "from aisha.transcribe.allocator import find_fast_allocator as f; print(f())"
+    assert "libmimalloc" in python(host, reference, code)
+
+
+def test_it_has_no_secret(host, reference):
+    told = host.check_output(f"docker history --no-trunc {reference}; docker image inspect {reference}")
+    for secret in (PUSH, PULL):
+        assert secret not in told
+
+
+def test_the_password_is_nowhere_on_the_builder(host):
+    held = host.run(
+        f"grep -rlsF --exclude-dir=proc --exclude-dir=sys {PUSH} /root /tmp /var/tmp /var/cache /run /etc /home"
+    ).stdout
+    assert held.split() == []
+
+
+def test_it_says_what_it_is_made_of(host, reference):
+    inside = json.loads(run(host, reference, "/usr/share/aisha/sbom.cdx.json", "--entrypoint=/usr/bin/cat"))
+    kept = json.loads(host.check_output(f"cat {FOLDER}/built/{record(host)['tag']}/sbom.cdx.json"))
+    assert inside == kept
+    purls = {part["purl"] for part in inside["components"]}
+    assert "pkg:pypi/vosk@0.3.45" in purls
+    listed = run(host, reference, "/usr/share/aisha/packages.txt", "--entrypoint=/usr/bin/cat").splitlines()
+    assert sum(purl.startswith("pkg:deb/") for purl in purls) == len(listed) > 40
+    assert any(line.startswith("python3.13\t3.13.") for line in listed)
+
+
+def test_every_installed_package_is_the_locked_one(host, reference):
+    code = 'import importlib.metadata as m; print([d.name.lower().replace("_", "-") + "==" + d.version for d in m.distributions()])'
+    installed = set(python(host, reference, code).strip("[]'\n").split("', '"))
+    locked = {line.lower() for line in record(host)["python"]}
+    assert {line for line in installed if not line.startswith("aisha==")} == locked
+
+
+def test_the_labels_tell_version_and_source(host, reference):
+    labels = json.loads(
+        host.check_output(f"docker image inspect --format='{{{{json .Config.Labels}}}}' {reference}")
+    )
+    made = record(host)
+    assert labels["org.opencontainers.image.version"] == made["version"]
+    assert labels["org.opencontainers.image.revision"] == made["revision"]
+    assert made["revision"].startswith(made["tag"])
+
+
+def test_both_engines_make_the_same_image(host):
+    made = [record(testinfra.get_host(f"docker://{each}")) for each in HOSTS]
+    assert made[0]["engine"] != made[1]["engine"]
+    assert made[0]["digest"] == made[1]["digest"]
+
+
+def test_a_registry_that_was_emptied_is_given_the_image_again_without_a_build(host):
+    before = host.check_output(f"stat --format=%Y {FOLDER}/built/{record(host)['tag']}/record.json")
+    host.run_test(
+        "systemctl stop docker-registry && rm -rf /var/lib/docker-registry/docker && systemctl start docker-registry"
+    )
+    run = played(host)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Build without network" not in run.stdout
+    assert "changed=1 " in run.stdout
+    assert host.check_output(f"stat --format=%Y {FOLDER}/built/{record(host)['tag']}/record.json") == before
+
+
+def test_a_changed_file_of_the_app_makes_another_image_and_only_one_new_layer(host, tmp_path):
+    subprocess.run(("git", "clone", "--quiet", "--no-hardlinks", ROOT, tmp_path), check=True)
+    with (tmp_path / "app/aisha/texts.py").open("a") as file:
+        file.write("\nCHANGED = True\n")
+    (tmp_path / "app/aisha/untracked.py").write_text("raise SystemExit\n")
+    before = record(host)
+    run = played(host, images_source=str(tmp_path))
+    assert run.returncode == 0, run.stdout + run.stderr
+    after = records(host)[0]
+    assert after["digest"] != before["digest"]
+    assert after["layers"][:2] == before["layers"][:2]
+    assert after["layers"][2] != before["layers"][2]
+    assert after["uncommitted"]
+
+
+def test_what_cannot_work_is_refused_before_anything_changes(host):
+    wrong = {
+        "images_registry": "https://registry/v2",
+        "images_name": "Aisha!",
+        "images_registry_password": "short",
+        "images_uid": 0,
+        "images_min_free_mib": 2**40,
+    }
+    run = played(host, **wrong)
+    assert run.returncode != 0
+    assert "changed=0" in run.stdout
+    for variable in wrong:
+        assert variable in run.stderr, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"images_registry_password": "a-wrong-password-of-16"}, "refuses the user builder"),
+        ({"images_registry_ca": "/etc/ssl/certs/ca-certificates.crt"}, "CERTIFICATE_VERIFY_FAILED"),
+        ({"images_architecture": "arm64"}, "images_architecture"),
+    ],
+)
+def test_a_registry_or_an_engine_that_will_not_do_is_refused(host, variables, said):
+    if name(host) != HOSTS[1]:
+        pytest.skip("once is enough")
+    run = played(host, **variables)
+    assert run.returncode != 0
+    assert "changed=0" in run.stdout
+    assert said in run.stderr, run.stderr
