@@ -1,0 +1,148 @@
+"""Models as the workers of a host find them."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SCENARIO = Path(__file__).parents[1]
+FOLDER = "/var/lib/aisha/models"
+ENGLISH, TURKISH = "vosk-model-small-en-us-0.15", "vosk-model-small-tr-0.3"
+CACHE = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "models"
+
+
+def played(host, **variables):
+    """Run the scenario's playbook again for one host, and return what it says."""
+    name = host.backend.host
+    command = ["ansible-playbook", "--inventory", os.environ["MOLECULE_INVENTORY_FILE"], "--limit", name]
+    run = subprocess.run(
+        [*command, "--extra-vars", json.dumps(variables), str(SCENARIO / "converge.yml")],
+        env=os.environ
+        | {
+            "ANSIBLE_CONFIG": f"{os.environ['MOLECULE_EPHEMERAL_DIRECTORY']}/ansible.cfg",
+            "ANSIBLE_NOCOLOR": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def changes(said):
+    return int(re.search(r"changed=(\d+)", said)[1])
+
+
+def here(model):
+    """Return the digest of each file of a model on this machine."""
+    paths = (path for path in (CACHE / model).rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(CACHE / model)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
+    }
+
+
+def there(host, model):
+    """Return the digest of each file of a model on the host."""
+    lines = host.check_output(f"cd {FOLDER}/{model} && find . -type f -exec sha256sum {{}} +").splitlines()
+    return {path.removeprefix("./"): digest for digest, path in (line.split("  ") for line in lines)}
+
+
+@pytest.mark.parametrize("model", [ENGLISH, TURKISH])
+def test_a_model_is_there_file_by_file(host, model):
+    assert there(host, model) == here(model) != {}
+
+
+def test_the_english_model_is_the_real_one(host):
+    marker = json.loads(host.file(f"{FOLDER}/{ENGLISH}/aisha-model.json").content_string)
+    assert marker["sha256"] == "8a5792fccaf873b4745dbd1b3fe19d8a77a15898e806674020eea820424771cd"
+    assert host.file(f"{FOLDER}/{ENGLISH}/am/final.mdl").size > 10**7
+
+
+def test_everybody_reads_and_only_root_writes(host):
+    assert host.check_output(f"find {FOLDER} ! -user root") == ""
+    assert host.check_output(f"find {FOLDER} -type d ! -perm 0755") == ""
+    assert host.check_output(f"find {FOLDER} -type f ! -perm 0644") == ""
+    assert host.run(f"runuser -u nobody -- cat {FOLDER}/{ENGLISH}/am/final.mdl > /dev/null").rc == 0
+
+
+def test_nothing_is_left_of_the_transfer(host):
+    assert sorted(host.file(FOLDER).listdir()) == [ENGLISH, TURKISH]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "printf x | dd of=am/final.mdl bs=1 seek=1000 conv=notrunc status=none",
+        "rm conf/model.conf",
+        "touch ../x && mv ../x conf/extra",
+        "chmod 600 am/final.mdl",
+        "rm aisha-model.json",
+        "ln -sf /etc/hostname conf/model.conf",
+    ],
+)
+def test_damage_is_repaired(host, damage):
+    host.run_test(f"cd {FOLDER}/{TURKISH} && {damage}")
+    said = played(host)
+    assert "of which 1 files were missing or wrong" in said or changes(said) == 2
+    assert there(host, TURKISH) == here(TURKISH)
+    assert changes(played(host)) == 0
+
+
+def test_an_interrupted_installation_is_made_good(host):
+    host.run_test(
+        f"cd {FOLDER} && mv {TURKISH} .{TURKISH}.unpacking && rm .{TURKISH}.unpacking/conf/model.conf"
+        f" && echo half > .{TURKISH}.tar.gz && mkdir .{ENGLISH}.old"
+    )
+    played(host)
+    assert there(host, TURKISH) == here(TURKISH)
+    assert sorted(host.file(FOLDER).listdir()) == [ENGLISH, TURKISH]
+
+
+def test_an_archive_that_had_arrived_is_not_sent_again(host):
+    archive = CACHE / ".packed" / f"{TURKISH}.tar.gz"
+    host.run_test(f"rm -r {FOLDER}/{TURKISH}")
+    subprocess.run(
+        ("docker", "cp", "-q", archive, f"{host.backend.host}:{FOLDER}/.{TURKISH}.tar.gz"), check=True
+    )
+    assert changes(played(host)) == 1
+    assert there(host, TURKISH) == here(TURKISH)
+
+
+def test_a_model_that_is_not_wanted_stays_unless_it_is_purged(host):
+    assert changes(played(host, models_languages=["en"])) == 0
+    assert host.file(f"{FOLDER}/{TURKISH}").exists
+    assert changes(played(host, models_languages=["en"], models_purge=True)) == 1
+    assert not host.file(f"{FOLDER}/{TURKISH}").exists
+    played(host)
+    assert there(host, TURKISH) == here(TURKISH)
+
+
+def test_models_survive_a_reboot(host, reboot):
+    reboot()
+    assert there(host, ENGLISH) == here(ENGLISH)
+
+
+def test_what_cannot_work_is_refused_before_anything_changes(host):
+    wrong = {
+        "models_languages": ["en", "xx", "pl"],
+        "models_large": ["pl", "fr"],
+        "models_dir": "models",
+        "models_min_free_mib": 2**40,
+    }
+    with pytest.raises(AssertionError) as refused:
+        played(host, **wrong)
+    said = " ".join(str(refused.value).split())
+    assert "changed=0" in said
+    for sentence in (
+        "models_languages has xx",
+        "models_large has fr",
+        "of which there is no large",
+        "models_dir is",
+        "models_min_free_mib",
+    ):
+        assert sentence in said
