@@ -42,7 +42,7 @@ def by_ssh(tmp_path):
         "ansible_user": "deploy",
         "ansible_become": True,
         "ansible_ssh_private_key_file": f"{os.environ['MOLECULE_PROJECT_DIRECTORY']}/.cache/hosts/base-key",
-        "ansible_ssh_common_args": f"{OPTIONS} -o ControlPath=none",
+        "ansible_ssh_common_args": f"{OPTIONS} -o ControlPath=/tmp/aisha-%C",
         "hide_secrets": False,
     }
     hosts = {name: {"ansible_host": address} for name, address in addresses.items()}
