@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import click
@@ -28,19 +29,33 @@ from aisha.settings import CLOUD_FILE_LIMIT
     show_default=True,
     help="Largest file that getFile serves, in bytes; 0 behaves as a Bot API server with --local.",
 )
-def sandbox_command(data_dir: Path | None, port: int | None, strict_port: bool, file_limit: int) -> None:
+@click.option(
+    "--bot-api-address",
+    metavar="ADDRESS",
+    help="An address of this machine where bots of other machines reach the Bot API, and only that.",
+)
+def sandbox_command(
+    data_dir: Path | None, port: int | None, strict_port: bool, file_limit: int, bot_api_address: str | None
+) -> None:
     """Run the local Bot API server with its web chat, on this machine only."""
     loaded = settings.load()
     logs.configure(loaded, "sandbox")
     folder = data_dir or loaded.data_dir / "sandbox"
-    asyncio.run(_serve(folder, loaded.web_port if port is None else port, file_limit, strict_port))
+    serving = Sandbox.open(
+        folder,
+        loaded.web_port if port is None else port,
+        file_limit=file_limit,
+        strict_port=strict_port,
+        bot_api_address=bot_api_address,
+    )
+    asyncio.run(_serve(serving))
 
 
-async def _serve(data_dir: Path, port: int, file_limit: int, strict_port: bool) -> None:
+async def _serve(serving: AbstractAsyncContextManager[Sandbox]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    async with Sandbox.open(data_dir, port, file_limit=file_limit, strict_port=strict_port) as sandbox:
+    async with serving as sandbox:
         click.echo(f"ready {sandbox.url}")
         await stop.wait()

@@ -1,4 +1,7 @@
-"""Keeps other sites' pages out: Host is checked against DNS rebinding, Origin against forged requests."""
+"""Keeps other sites' pages out: Host is checked against DNS rebinding, Origin against forged requests.
+
+What other machines may reach is the Bot API alone: its methods and files, which ask for the bot's token.
+"""
 
 from urllib.parse import urlsplit
 
@@ -6,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+BOT_API = ("/bot", "/file/bot")
 SAFE = {"GET", "HEAD", "OPTIONS"}
 POLICY = "; ".join(
     (
@@ -29,10 +33,19 @@ def _local(address: str) -> bool:
         return False
 
 
+def _own_address(request: web.Request) -> str:
+    """Return the address of ours that the request came to."""
+    name = request.transport.get_extra_info("sockname") if request.transport else None
+    return str(name[0]) if name else "127.0.0.1"
+
+
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse requests that name another host, or that another site's page makes."""
-    if not _local(f"//{request.host}"):
+    own = _own_address(request)
+    if own not in LOOPBACK and not request.path.startswith(BOT_API):
+        raise web.HTTPForbidden(text="only the Bot API is served to other machines\n")
+    if not _local(f"//{request.host}") and urlsplit(f"//{request.host}").hostname != own:
         raise web.HTTPForbidden(text="Host header must name this machine\n")
     origin = request.headers.get("Origin")
     foreign = origin is not None and origin != f"{request.scheme}://{request.host}"

@@ -46,10 +46,12 @@ class Sandbox:
         file_limit: int = CLOUD_FILE_LIMIT,
         *,
         strict_port: bool = False,
+        bot_api_address: str | None = None,
     ) -> AsyncIterator["Sandbox"]:
         """Serve until the block ends.
 
         `file_limit` is getFile's, in bytes; 0 behaves as a Bot API server with `--local`. Port 0 is any.
+        With `bot_api_address` the Bot API, and nothing else, is served on that address too, for bots on other machines.
 
         Raises:
             ServiceError: no port is free.
@@ -62,6 +64,10 @@ class Sandbox:
         try:
             listener = listen(port, strict=strict_port)
             await web.SockSite(runner, listener).start()
+            if bot_api_address:
+                await web.SockSite(
+                    runner, listen(listener.getsockname()[1], strict=True, host=bot_api_address)
+                ).start()
             yield Sandbox(f"http://{HOST}:{listener.getsockname()[1]}", core.token, core)
         finally:
             deliveries.cancel()
@@ -82,20 +88,20 @@ def application(core: Core) -> web.Application:
     return app
 
 
-def listen(port: int, *, strict: bool) -> socket.socket:
+def listen(port: int, *, strict: bool, host: str = HOST) -> socket.socket:
     """Return a listening socket on this port, or on the next free one unless `strict`."""
     last = port if strict or not port else min(port + PORTS_TRIED, 65535)
     for candidate in range(port, last + 1):
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((HOST, candidate))
+            listener.bind((host, candidate))
             listener.listen(128)
         except OSError:
             listener.close()
             continue
         return listener
-    raise ServiceError(f"port {port} is taken: choose another with --port or AISHA_WEB_PORT")
+    raise ServiceError(f"port {port} of {host} cannot be used: choose another with --port or AISHA_WEB_PORT")
 
 
 def kept_token(data_dir: Path) -> str:
