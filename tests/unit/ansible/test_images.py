@@ -1,0 +1,225 @@
+"""What the image is made of, and that its digest depends on nothing else."""
+
+import hashlib
+import importlib.util
+import io
+import json
+import subprocess
+import tarfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PLUGINS = ROOT / "ansible/plugins"
+LOCKED = """
+av==18.1.0 ; python_full_version < '3.12' \\
+    --hash=sha256:aa
+av==19.0.2 ; python_full_version >= '3.12' \\
+    --hash=sha256:bb \\
+    --hash=sha256:cc
+colorama==0.4.6 ; sys_platform == 'win32' \\
+    --hash=sha256:dd
+psycopg-binary==3.3.9 ; implementation_name != 'pypy' \\
+    --hash=sha256:ee
+"""
+
+
+def plugin(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"images_{Path(path).stem}", PLUGINS / path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+filters, source = plugin("filter/images.py"), plugin("modules/source_archive.py")
+oci = plugin("modules/oci_image.py")
+
+
+def test_requirements_are_those_of_the_images_python() -> None:
+    assert filters.image_requirements(LOCKED, "3.13", "x86_64") == [
+        "av==19.0.2 --hash=sha256:bb --hash=sha256:cc",
+        "psycopg-binary==3.3.9 --hash=sha256:ee",
+    ]
+    assert filters.image_requirements(LOCKED, "3.11", "x86_64")[0] == "av==18.1.0 --hash=sha256:aa"
+
+
+def test_every_locked_requirement_has_a_hash() -> None:
+    text = (ROOT / "requirements" / "app.txt").read_text()
+    found = filters.image_requirements(text, "3.13", "x86_64")
+    assert len(found) > 40
+    assert [line for line in found if " --hash=sha256:" not in line] == []
+
+
+def test_wheels_are_asked_for_up_to_the_images_c_library_and_no_newer() -> None:
+    options = filters.wheel_options("3.13", "aarch64")
+    assert {"--abi=cp313", "--platform=manylinux_2_41_aarch64", "--platform=manylinux2014_aarch64"} <= set(
+        options
+    )
+    assert not [option for option in options if "manylinux_2_42" in option or "musl" in option]
+
+
+def test_the_archives_date_is_read_in_its_own_time_zone() -> None:
+    assert filters.release_epoch("Suite: stable\nDate: Sat, 12 Sep 2026 07:55:41 UTC\n") == 1789199741
+    with pytest.raises(ValueError, match="InRelease"):
+        filters.release_epoch("<html>Captive portal</html>")
+
+
+def test_a_digest_does_not_depend_on_the_order_of_names() -> None:
+    assert filters.digest_of({"a": 1, "b": [2]}) == filters.digest_of({"b": [2], "a": 1})
+    assert filters.digest_of({"a": 1}) != filters.digest_of({"a": 2})
+
+
+def test_the_list_of_parts_names_each_part_as_scanners_do() -> None:
+    packages = filters.debian_packages("libc6\t2.41-12+deb13u4\tamd64\n")
+    bom = filters.image_sbom(
+        ["Pydantic_Core==2.46.5 --hash=sha256:aa"],
+        packages,
+        {"name": "aisha", "version": "1", "suite": "trixie"},
+    )
+    assert [part["purl"] for part in bom["components"]] == [
+        "pkg:deb/debian/libc6@2.41-12%2Bdeb13u4?arch=amd64&distro=trixie",
+        "pkg:pypi/pydantic-core@2.46.5",
+    ]
+    assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.5")
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "one.py").write_text("1\n")
+    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    for command in (
+        ("init", "-q"),
+        ("add", "."),
+        ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "x"),
+    ):
+        subprocess.run(("git", "-C", tmp_path, *command), check=True)
+    return tmp_path
+
+
+def packed(repository: Path) -> bytes:
+    names = source.tracked(str(repository), ["app", "pyproject.toml"])
+    return bytes(source.pack(str(repository), names))
+
+
+def test_files_that_git_does_not_know_stay_out(repository: Path) -> None:
+    before = packed(repository)
+    (repository / "app" / "secret.env").write_text("password\n")
+    (repository / "app" / "one.py").touch()
+    assert packed(repository) == before
+
+
+def test_a_change_that_is_not_committed_is_in(repository: Path) -> None:
+    before = packed(repository)
+    (repository / "app" / "one.py").write_text("2\n")
+    assert packed(repository) != before
+
+
+def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not a git repository"):
+        source.tracked(str(tmp_path), ["app"])
+
+
+def test_what_git_does_not_have_is_refused(repository: Path) -> None:
+    with pytest.raises(ValueError, match="no LICENSE that git tracks"):
+        source.tracked(str(repository), ["app", "LICENSE"])
+
+
+def layer(files: dict[str, bytes], mtime: int, owner: str) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mtime, member.uname = len(data), mtime, owner
+            member.pax_headers = {"mtime": f"{mtime}.5", "SCHILY.xattr.user.x": "kept"}
+            tar.addfile(member, io.BytesIO(data))
+    return written.getvalue()
+
+
+def saved(folder: Path, layers: list[bytes], created: str) -> Path:
+    """Write what `docker save` writes."""
+    config: dict[str, Any] = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": created,
+        "container": "a-machine",
+        "docker_version": created,
+        "config": {"User": "10001", "Hostname": created, "Entrypoint": ["/aisha"], "Labels": {"stage": "x"}},
+        "rootfs": {"diff_ids": [f"sha256:{hashlib.sha256(each).hexdigest()}" for each in layers]},
+    }
+    names = [f"{number}/layer.tar" for number in range(len(layers))]
+    manifest = [{"Config": "config.json", "Layers": names}]
+    folder.mkdir()
+    with tarfile.open(folder / "saved.tar", "w") as tar:
+        parts = {"manifest.json": json.dumps(manifest).encode(), "config.json": json.dumps(config).encode()}
+        for name, data in (parts | dict(zip(names, layers, strict=True))).items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return folder / "saved.tar"
+
+
+def made(folder: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    def give(command: tuple[str, ...], **_: object) -> None:
+        Path(command[2].partition("=")[2]).write_bytes(archive.read_bytes())
+
+    monkeypatch.setattr(oci.subprocess, "run", give)
+    wanted = {
+        "image": "aisha-build:1",
+        "layout": str(folder / "built" / "oci"),
+        "store": str(folder / "layers"),
+        "epoch": 1000,
+        "labels": {"a": "b"},
+        "history": ["base", "app"],
+    }
+    result: dict[str, Any] = oci.make(wanted)
+    return result
+
+
+def test_the_digest_does_not_depend_on_times_and_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = layer({"etc/passwd": b"root"}, 5, "")
+    one = saved(tmp_path / "one", [base, layer({"opt/a": b"1"}, 5000, "root")], "2026-01-01")
+    two = saved(tmp_path / "two", [base, layer({"opt/a": b"1"}, 6000, "builder")], "2026-02-02")
+    three = saved(tmp_path / "three", [base, layer({"opt/a": b"2"}, 5000, "root")], "2026-01-01")
+    digests = [made(path.parent, path, monkeypatch)["digest"] for path in (one, two, three)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_layout_is_whole_and_says_what_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = layer({"etc/passwd": b"root"}, 5, "")
+    archive = saved(tmp_path / "one", [base, layer({"opt/a": b"1"}, 5000, "root")], "2026-01-01")
+    result = made(tmp_path, archive, monkeypatch)
+    blobs = tmp_path / "built" / "oci" / "blobs" / "sha256"
+    for path in blobs.iterdir():
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    manifest = json.loads((blobs / result["digest"].removeprefix("sha256:")).read_text())
+    config = json.loads((blobs / manifest["config"]["digest"].removeprefix("sha256:")).read_text())
+    assert config["config"] == {"User": "10001", "Entrypoint": ["/aisha"], "Labels": {"a": "b"}}
+    assert config["rootfs"]["diff_ids"][0] == f"sha256:{hashlib.sha256(base).hexdigest()}"
+    with tarfile.open(blobs / manifest["layers"][1]["digest"].removeprefix("sha256:")) as tar:
+        member = tar.getmembers()[0]
+    assert (member.mtime, member.pax_headers) == (1000, {"SCHILY.xattr.user.x": "kept"})
+
+
+def test_a_layer_that_is_known_is_not_compressed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = layer({"etc/passwd": b"root"}, 5, "")
+    archive = saved(tmp_path / "one", [base, layer({"opt/a": b"1"}, 5000, "root")], "2026-01-01")
+    first = made(tmp_path, archive, monkeypatch)
+    monkeypatch.setattr(oci, "compress", lambda *_: pytest.fail("compressed again"))
+    assert made(tmp_path, archive, monkeypatch) == first
+
+
+def test_an_image_of_other_layers_than_expected_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ValueError, match="1 layers, not 2"):
+        made(tmp_path, saved(tmp_path / "one", [layer({}, 5, "")], "2026"), monkeypatch)
