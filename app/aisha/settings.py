@@ -1,14 +1,15 @@
-"""Every setting of every process, read once from the environment.
+"""Every setting of every process, read once from the environment and from a folder of secrets.
 
 A variable is the field's name in capitals behind `AISHA_`. `docs/settings.md` is generated from this file.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import Field, FilePath, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aisha.errors import SettingsError
@@ -20,7 +21,11 @@ CLOUD_FILE_LIMIT = 20 * MIB
 LOCAL_FILE_LIMIT = 2000 * MIB
 
 TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
+WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
+"""What Telegram takes as `secret_token` (Bot API, setWebhook)."""
+
 Port = Annotated[int, Field(ge=0, le=65535)]
+Mode = Literal["polling", "webhook"]
 
 
 class Settings(BaseSettings):
@@ -34,6 +39,21 @@ class Settings(BaseSettings):
     )
     bot_api_url: HttpUrl | None = Field(
         None, description=f"Address of a Bot API server. Default: {CLOUD_API_URL}, or the sandbox's."
+    )
+    bot_mode: Mode = Field(
+        "polling",
+        description="Whether the bot asks for updates or Telegram posts them; `aisha webhook sync` tells Telegram.",
+    )
+    webhook_url: HttpUrl | None = Field(
+        None, description="Public https address that Telegram posts updates to. Needed in webhook mode."
+    )
+    webhook_secret: SecretStr | None = Field(
+        None,
+        description="What Telegram proves itself with: 1 to 256 of A-Z, a-z, 0-9, _ and -. Needed in webhook mode.",
+    )
+    webhook_host: str = Field("127.0.0.1", description="Address that the bot listens on for the webhook.")
+    webhook_port: Annotated[int, Field(gt=0, le=65535)] = Field(
+        8083, description="Port that the bot listens on for the webhook, in webhook mode only."
     )
     data_dir: Path = Field(Path(".local"), description="Folder of the embedded services, models and secrets.")
     database_url: SecretStr | None = Field(
@@ -49,6 +69,15 @@ class Settings(BaseSettings):
     s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
     s3_bucket: str = Field(
         "aisha", description="S3 bucket; made at start when it is missing and may be made."
+    )
+    ca_file: FilePath | None = Field(
+        None,
+        description="Certificates (PEM) of an authority of your own, trusted beside the system's for PostgreSQL, Redis"
+        " and S3. With it PostgreSQL must prove its name, unless its address has an `sslmode`.",
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder of files named as variables, each with one's value. The environment goes before them.",
     )
     models_dir: Path | None = Field(
         None, description="Folder of speech models. Default: models/ in the data folder."
@@ -68,6 +97,11 @@ class Settings(BaseSettings):
     max_duration: int = Field(4 * 3600, gt=0, description="Longest recording accepted, in seconds.")
     concurrency: int | None = Field(
         None, gt=0, description="Recordings one worker host decodes at once. Default: one a core."
+    )
+    drain_seconds: int = Field(
+        600,
+        ge=0,
+        description="So long a worker that is told to stop finishes its jobs; then they go back to the queue.",
     )
     web_port: Port = Field(
         8080, description="Port of the sandbox's web chat; the next free one when it is taken."
@@ -92,6 +126,13 @@ class Settings(BaseSettings):
             raise ValueError("not a token as @BotFather gives it: digits, a colon, letters and digits")
         return token
 
+    @field_validator("webhook_secret")
+    @classmethod
+    def _webhook_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret and not WEBHOOK_SECRET.fullmatch(secret.get_secret_value()):
+            raise ValueError("not 1 to 256 of A-Z, a-z, 0-9, _ and -")
+        return secret
+
     @field_validator("default_language")
     @classmethod
     def _language(cls, code: str) -> str:
@@ -108,6 +149,19 @@ class Settings(BaseSettings):
     @classmethod
     def _redis(cls, url: SecretStr | None) -> SecretStr | None:
         return _address(url, ("redis", "rediss", "unix"), "redis://user:password@host:port/0")
+
+    @property
+    def database_address(self) -> str:
+        """PostgreSQL's address in clear, with the own authority in it.
+
+        Raises:
+            SettingsError: it is unset; names the variable.
+        """
+        address = self.secret("database_url")
+        own = {"sslmode": "verify-full", "sslrootcert": str(self.ca_file)} if self.ca_file else {}
+        given = parse_qs(urlsplit(address).query)
+        added = urlencode({name: value for name, value in own.items() if name not in given})
+        return f"{address}{'&' if given else '?'}{added}" if added else address
 
     @property
     def models_path(self) -> Path:
@@ -177,13 +231,18 @@ def load_running() -> Settings:
 
 
 def load(file: Path | None = None) -> Settings:
-    """Read the settings from the environment, and from a file of `NAME=value` lines what is not set there.
+    """Read the settings from the environment; what is not set there from a file of `NAME=value` lines, or the secrets.
 
     Raises:
         SettingsError: a value is malformed; names the variable, never a secret's value.
     """
+    secrets = os.environ.get("AISHA_SECRETS_DIR") or None
+    if secrets and not Path(secrets).is_dir():
+        raise SettingsError(f"AISHA_SECRETS_DIR: no folder {secrets}")
     try:
-        return Settings(_env_file=file)
+        return Settings(_env_file=file, _secrets_dir=secrets)
+    except OSError as error:
+        raise SettingsError(f"AISHA_SECRETS_DIR: {error.filename}: {error.strerror}") from None
     except ValidationError as error:
         wrong = [f"{variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False)]
         raise SettingsError("; ".join(wrong)) from None

@@ -111,7 +111,7 @@ def trace_command(message: str | None, as_json: bool) -> None:
 
     MESSAGE is our id, or CHAT/MESSAGE as Telegram numbers them; without it, the newest message.
     """
-    found = collect(settings.load_running().secret("database_url"), message)
+    found = collect(settings.load_running().database_address, message)
     if as_json:
         click.echo(json.dumps(found, default=str, ensure_ascii=False))
         return

@@ -1,8 +1,10 @@
 """Settings, their errors, and what they never show."""
 
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
+from pydantic import SecretStr
 
 from aisha import settings
 from aisha.errors import SettingsError
@@ -12,6 +14,7 @@ SECRETS = {
     "AISHA_BOT_TOKEN": "123456789:AAH-this-is-the-secret-token-itself0",
     "AISHA_DATABASE_URL": "postgresql://user:hidden-password@host/name",
     "AISHA_REDIS_URL": "redis://user:hidden-password@host:1/0",
+    "AISHA_WEBHOOK_SECRET": "hidden-webhook-secret",
     "AISHA_S3_ACCESS_KEY": "hidden-access-key",
     "AISHA_S3_SECRET_KEY": "hidden-secret-key",
 }
@@ -37,6 +40,14 @@ def test_every_setting_has_a_default_and_a_description() -> None:
         ("AISHA_DATABASE_URL", "no address"),
         ("AISHA_DATABASE_URL", "mysql://host/name"),
         ("AISHA_REDIS_URL", "no address"),
+        ("AISHA_BOT_MODE", "pushing"),
+        ("AISHA_WEBHOOK_URL", "no address"),
+        ("AISHA_WEBHOOK_SECRET", "two words"),
+        ("AISHA_WEBHOOK_SECRET", "x" * 257),
+        ("AISHA_WEBHOOK_PORT", "0"),
+        ("AISHA_DRAIN_SECONDS", "-1"),
+        ("AISHA_CA_FILE", "/no/such/file"),
+        ("AISHA_SECRETS_DIR", "/no/such/folder"),
         ("AISHA_DEFAULT_LANGUAGE", "xx"),
         ("AISHA_S3_ENDPOINT", "ftp://host"),
         ("AISHA_MAVEN_REPOSITORY", "host"),
@@ -91,6 +102,59 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     for shown in (repr(loaded), str(loaded), str(loaded.model_dump()), loaded.model_dump_json()):
         assert not any(secret in shown for secret in ("hidden", "AAH"))
     assert loaded.secret("bot_token") == SECRETS["AISHA_BOT_TOKEN"]
+
+
+def test_every_secret_can_come_from_a_file_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in SECRETS.items():
+        (tmp_path / name).write_text(value + "\n")
+    monkeypatch.setenv("AISHA_SECRETS_DIR", str(tmp_path))
+    loaded = settings.load()
+    kept = {name: loaded.secret(name.removeprefix("AISHA_").lower()) for name in SECRETS}
+    assert kept == SECRETS
+    assert set(SECRETS) == {
+        variable(n) for n, f in Settings.model_fields.items() if f.annotation == SecretStr | None
+    }
+
+
+def test_the_environment_goes_before_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "AISHA_S3_SECRET_KEY").write_text("from-the-file")
+    monkeypatch.setenv("AISHA_SECRETS_DIR", str(tmp_path))
+    monkeypatch.setenv("AISHA_S3_SECRET_KEY", "from-the-environment")
+    assert settings.load().secret("s3_secret_key") == "from-the-environment"
+
+
+def test_a_malformed_secret_file_is_named_and_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "AISHA_BOT_TOKEN").write_text("hidden token")
+    monkeypatch.setenv("AISHA_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match="AISHA_BOT_TOKEN") as raised:
+        settings.load()
+    assert "hidden" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("postgresql://h/n", "postgresql://h/n?sslmode=verify-full&sslrootcert=CA"),
+        ("postgresql://h/n?sslmode=require", "postgresql://h/n?sslmode=require&sslrootcert=CA"),
+        (
+            "postgresql://h/n?sslmode=verify-ca&sslrootcert=x",
+            "postgresql://h/n?sslmode=verify-ca&sslrootcert=x",
+        ),
+    ],
+)
+def test_with_an_own_authority_the_database_must_prove_its_name(
+    address: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AISHA_DATABASE_URL", address)
+    assert settings.load().database_address == address
+    authority = tmp_path / "ca.crt"
+    authority.touch()
+    monkeypatch.setenv("AISHA_CA_FILE", str(authority))
+    assert settings.load().database_address == expected.replace("CA", quote_plus(str(authority)))
 
 
 def test_errors_do_not_show_secrets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from aisha.settings import Settings
+
 Lane = Literal["short", "long"]
 LANES: tuple[Lane, ...] = ("short", "long")
 """In the order in which a worker serves them; one worker of each host serves the first only."""
@@ -23,10 +25,14 @@ def lane_of(seconds: float | None, size: int) -> Lane:
     return "short" if size <= SHORT_BYTES else "long"
 
 
-def connect(url: str) -> Redis:
+def connect(settings: Settings) -> Redis:
     """Return a client that notices a dead server within seconds."""
+    url = settings.secret("redis_url")
+    encrypted = url.startswith("rediss:")
+    own = {"ssl_ca_certs": str(settings.ca_file)} if encrypted and settings.ca_file else {}
     return Redis.from_url(
         url,
+        **own,
         socket_connect_timeout=3,
         socket_keepalive=True,
         health_check_interval=15,

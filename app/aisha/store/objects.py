@@ -1,8 +1,10 @@
 """Object storage: plain S3 through MinIO's SDK, streaming both ways."""
 
 import io
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from minio import Minio
@@ -29,17 +31,19 @@ class Objects:
     def __init__(self, settings: Settings) -> None:
         settings.required("s3_endpoint")
         assert settings.s3_endpoint
+        encrypted = settings.s3_endpoint.scheme == "https"
         self._bucket = settings.s3_bucket
         self._http = PoolManager(
             maxsize=CONNECTIONS,
             timeout=Timeout(connect=5, read=60),
             retries=Retry(total=1, backoff_factor=0.2),
+            ssl_context=_trusting(settings.ca_file) if encrypted else None,
         )
         self._client = Minio(
             f"{settings.s3_endpoint.host}:{settings.s3_endpoint.port}",
             access_key=settings.secret("s3_access_key"),
             secret_key=settings.secret("s3_secret_key"),
-            secure=settings.s3_endpoint.scheme == "https",
+            secure=encrypted,
             region="us-east-1",
             http_client=self._http,
         )
@@ -105,6 +109,14 @@ class Objects:
     def remove(self, key: str) -> None:
         """Delete an object; one that is not there is no error."""
         self._client.remove_object(self._bucket, key)
+
+
+def _trusting(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts the system's authorities and the own one."""
+    context = ssl.create_default_context()
+    if ca_file:
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def _get(client: Minio, bucket: str, key: str) -> BaseHTTPResponse:

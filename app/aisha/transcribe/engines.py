@@ -123,7 +123,7 @@ class Engines:
         """
         heard = 0.0
         try:
-            with connect(self._settings.secret("database_url")) as connection:
+            with connect(self._settings.database_address) as connection:
                 recordings = connection.execute(RECENT_SPEECH, [language]).fetchall()
             with Objects(self._settings) as objects:
                 for recording in recordings:
