@@ -4,6 +4,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+phase = "expand"
 
 SCHEMA = """
 -- What Telegram sent, committed before it is acknowledged.
