@@ -84,6 +84,8 @@ RETURN_JOB = """
                     not_before = now() + make_interval(secs => %s)
     WHERE id = %s AND state = 'started'
 """
+UNFINISHED = "SELECT id FROM jobs WHERE state = 'started' AND worker = %s ORDER BY id"
+LOCK_JOB = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 SEGMENTS = """
     SELECT starts_at, overlap, transcript, object_key, state FROM jobs
     WHERE message = %s AND segment IS NOT NULL ORDER BY segment
@@ -147,6 +149,17 @@ def run(job_id: int) -> None:
                 connection.execute(END_JOB, [None, None, job_id])
 
 
+def return_unfinished(connection: Connection, worker: str) -> list[int]:
+    """Give the jobs of a worker whose work-horses were killed back to the queue, as no attempt; return them."""
+    unfinished = [row["id"] for row in connection.execute(UNFINISHED, [worker])]
+    for job in unfinished:
+        with connection.transaction():
+            connection.execute(LOCK_JOB, [f"job:{job}"])  # free when the work-horse's session has ended
+            connection.execute(RETURN_JOB, ["its worker was stopped", 0, job])
+            connection.execute("SELECT pg_notify(%s, 'dispatch')", [CHANNEL])
+    return unfinished
+
+
 def _connection() -> Connection:
     """Return the connection that was made ahead if it still answers, else a new one."""
     if _connected_ahead:
@@ -158,7 +171,7 @@ def _connection() -> Connection:
 
 def _connect() -> Connection:
     assert _inherited, NOT_FORKED
-    return connect(_inherited.settings.secret("database_url"), **RELAXED)
+    return connect(_inherited.settings.database_address, **RELAXED)
 
 
 class Work:

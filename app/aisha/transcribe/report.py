@@ -65,9 +65,9 @@ class Report:
         """Tell that a work-horse died over its job."""
         self._send(job={"lane": "unknown", "result": "killed"}, seconds=0, cpu=0)
 
-    def alive(self, workers: int) -> None:
-        """Tell that this many RQ workers run, and that their services can be reached."""
-        self._send(alive={"workers": workers})
+    def alive(self, workers: int, checks: Checks) -> None:
+        """Tell that this many RQ workers run, and how their services are."""
+        self._send(alive={"workers": workers, "checks": checks})
 
     def _send(self, **report: Any) -> None:
         with contextlib.suppress(OSError):
@@ -78,13 +78,15 @@ class Exporter:
     """The receiving end: counts what it is told and answers /metrics and /health.
 
     1. It waits for datagrams and adds them up.
-    2. It is ready while it is told, every ten seconds, that the workers and their services are there.
+    2. It is ready while it is told, every ten seconds, that the workers and their services are there; the first time
+       when the models are loaded.
     3. It ends with the worker's parent.
     """
 
     def __init__(self, channel: socket.socket, host: str, port: int) -> None:
         self._channel = channel
         self._alive_at = 0.0
+        self._told: Checks = {}
         self._server = HealthServer(host, port, self._check)
 
     def serve(self) -> None:
@@ -99,14 +101,15 @@ class Exporter:
         while True:
             report = json.loads(await loop.sock_recv(self._channel, 65536))
             if "alive" in report:
-                self._alive_at = time.monotonic()
+                self._alive_at, self._told = time.monotonic(), report["alive"]["checks"]
             count(report)
 
     async def _check(self) -> Checks:
         if not self._alive_at:
-            return {"workers": "the models are being loaded, or a service cannot be reached"}
+            return {"workers": "the models are being loaded"}
         silent = time.monotonic() - self._alive_at
-        return {"workers": "ok" if silent < SILENT_SECONDS else f"not heard of for {silent:.0f} s"}
+        workers = "ok" if silent < SILENT_SECONDS else f"not heard of for {silent:.0f} s"
+        return {"workers": workers, **self._told}
 
 
 def count(report: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -41,6 +41,7 @@ MODELS_SECONDS = 5
 WORKER_TTL = 45
 MAINTENANCE_SECONDS = 15
 RESTART_SECONDS = 0.5
+KILL_SECONDS = 10
 SEEN = """
     INSERT INTO workers (name, concurrency, languages, seen_at) VALUES (%s, %s, %s, now())
     ON CONFLICT (name) DO UPDATE SET concurrency = excluded.concurrency, languages = excluded.languages, seen_at = now()
@@ -113,7 +114,8 @@ class Pool:
     3. It replaces children that die, and says every ten seconds in PostgreSQL that it is there.
     4. It looks for models that were installed or removed, and warms what was cold with the host's own recent
        recordings; then new workers are forked and the old ones end after their job.
-    5. SIGTERM reaches each worker once: it finishes its job and ends.
+    5. SIGTERM reaches each worker once: it takes no new job, finishes its own and ends. What still runs after
+       AISHA_DRAIN_SECONDS is killed and goes back to the queue; that counts as no death.
     """
 
     def __init__(self, loaded: Settings, concurrency: int) -> None:
@@ -199,7 +201,7 @@ class Pool:
             os._exit(status)
 
     def _work(self, lanes: tuple[Lane, ...]) -> None:
-        redis = connect(self._settings.secret("redis_url"))
+        redis = connect(self._settings)
         worker = RecordingWorker(
             queues(redis, lanes),
             connection=redis,
@@ -251,42 +253,90 @@ class Pool:
         self._fork_all()
         for pid in old:
             self._retired.add(pid)
-            _signal(pid)
+            _signal(pid, signal.SIGTERM)
 
     def _stop(self) -> None:
-        log.info("stopping; running jobs are finished first")
-        for pid in self._workers:
-            _signal(pid)
-        for pid in [*self._workers, *self._retired]:
-            with suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        log.info("stopping; running jobs are finished first", most_seconds=self._settings.drain_seconds)
         self._forget()
+        self._report.alive(len(self._workers), {"worker": "draining"})
+        for pid in self._workers:
+            _signal(pid, signal.SIGTERM)
+        if left := self._wait_for_workers(self._settings.drain_seconds):
+            for pid in left:
+                _signal(pid, signal.SIGKILL)
+            self._wait_for_workers(KILL_SECONDS)
+            self._return_jobs()
         log.info("stopped")
 
-    def _heartbeat(self) -> None:
-        """Say in PostgreSQL that this host works, and to the exporter that both services can be reached."""
+    def _wait_for_workers(self, seconds: float) -> set[int]:
+        """Return the workers that have not ended after so many seconds."""
+        left, end = {*self._workers, *self._retired}, time.monotonic() + seconds
+        while left:
+            left -= {pid for pid in left if _ended(pid)}
+            if not left or time.monotonic() >= end:
+                break
+            signal.sigtimedwait({signal.SIGCHLD}, min(1.0, max(0.0, end - time.monotonic())))
+        return left
+
+    def _return_jobs(self) -> None:
+        """Give the jobs of killed work-horses back to the queue; without the database the reconciler does, later."""
         try:
-            with connect_database(self._settings.secret("database_url")) as connection:
-                connection.execute(SEEN, [self._name, self._concurrency, self._engines.languages])
-                connection.execute("SELECT pg_notify('aisha', 'dispatch')")
-            with connect(self._settings.secret("redis_url")) as redis:
-                redis.ping()
-        except (psycopg.Error, RedisError) as error:
+            with connect_database(self._settings.database_address) as connection:
+                returned = jobs.return_unfinished(connection, self._name)
+            log.warning("the time to finish is over, jobs returned to the queue", jobs=returned)
+        except psycopg.Error as error:
+            log.warning("jobs not returned, the database is away", error=str(error))
+
+    def _heartbeat(self) -> None:
+        """Say in PostgreSQL that this host works, and to the exporter which services can be reached."""
+        checks = {
+            "database": self._state(self._say_seen),
+            "redis": self._state(self._ping),
+            "objects": self._state(self._reach_objects),
+        }
+        self._report.alive(len(self._workers), checks)
+
+    def _say_seen(self) -> None:
+        with connect_database(self._settings.database_address) as connection:
+            connection.execute(SEEN, [self._name, self._concurrency, self._engines.languages])
+            connection.execute("SELECT pg_notify('aisha', 'dispatch')")
+
+    def _ping(self) -> None:
+        with connect(self._settings) as redis:
+            redis.ping()
+
+    def _reach_objects(self) -> None:
+        with Objects(self._settings) as objects:  # of its own: work-horses would inherit an open connection
+            objects.check()
+
+    def _state(self, reach: Callable[[], None]) -> str:
+        """Return `ok` or what is wrong with a service."""
+        try:
+            reach()
+        except (psycopg.Error, RedisError, ServiceError) as error:
             log.warning("a service does not answer", error=f"{type(error).__name__}: {error}")
-        else:
-            self._report.alive(len(self._workers))
+            return f"{type(error).__name__}: {error}"[:200]
+        return "ok"
 
     def _forget(self) -> None:
+        """Take this host out of the count that lanes are filled by."""
         try:
-            with connect_database(self._settings.secret("database_url")) as connection:
+            with connect_database(self._settings.database_address) as connection:
                 connection.execute("DELETE FROM workers WHERE name = %s", [self._name])
         except psycopg.Error:
             log.info("the database had gone before this worker")
 
 
-def _signal(pid: int) -> None:
+def _ended(pid: int) -> bool:
     try:
-        os.kill(pid, signal.SIGTERM)
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return True
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    try:
+        os.kill(pid, number)
     except ProcessLookupError:
         return
 
