@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -20,7 +21,16 @@ log = structlog.get_logger(__name__)
 
 LONGEST_DELAY_SECONDS = 60
 ANSWER_SECONDS = 60
+FIRST_DELAY_SECONDS = 1.0
 Reply = Callable[[aiohttp.ClientResponse], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Delay:
+    """When a chat's first update may be posted again, and how long the last pause was, in seconds."""
+
+    until: float = 0
+    pause: float = 0
 
 
 class Webhook:
@@ -28,7 +38,8 @@ class Webhook:
 
     1. Wait for an update, or for an earlier failure's delay to end.
     2. Start a delivery for the first waiting update of each chat, up to `max_connections` at once.
-    3. On 2xx forget the update and carry out the method in the answer; else wait 1, 2, 4 ... 60 s and repeat.
+    3. On 2xx forget the update and carry out the method in the answer; else repeat: at once, then after 2, 4 ... 60 s,
+       or after the answer's `Retry-After` (Telegram's `WebhookActor.cpp`).
     """
 
     def __init__(self, state: State, hub: Hub, updates: Updates) -> None:
@@ -36,7 +47,7 @@ class Webhook:
         self._hub = hub
         self._updates = updates
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._delays: dict[str, tuple[float, float]] = {}
+        self._delays: dict[str, Delay] = {}
 
     def set(self, url: str, secret: str | None, connections: int, ip_address: str | None) -> None:
         """Turn delivery on.
@@ -89,7 +100,7 @@ class Webhook:
                     await asyncio.gather(*self._busy.values(), return_exceptions=True)
 
     def _pause(self) -> float:
-        due = [at for key, (at, _) in self._delays.items() if key not in self._busy]
+        due = [delay.until for key, delay in self._delays.items() if key not in self._busy]
         return max(min([at - time.monotonic() for at in due], default=3600), 0.01)
 
     def _start_due(self, client: aiohttp.ClientSession, reply: Reply) -> None:
@@ -102,7 +113,7 @@ class Webhook:
             if key in seen or len(self._busy) >= hook["max_connections"]:
                 continue
             seen.add(key)
-            if self._delays.get(key, (0, 0))[0] <= time.monotonic():
+            if self._delays.get(key, Delay()).until <= time.monotonic():
                 task = asyncio.create_task(self._deliver(client, hook, key, sequence, update, reply))
                 self._busy[key] = task
 
@@ -117,7 +128,8 @@ class Webhook:
                 if 200 <= answer.status < 300:
                     await self._accepted(key, sequence, answer, reply)
                 else:
-                    self._failed(key, f"Wrong response from the webhook: {answer.status} {answer.reason}")
+                    reason = f"Wrong response from the webhook: {answer.status} {answer.reason}"
+                    self._failed(key, reason, answer.headers.get("Retry-After", ""))
         except (aiohttp.ClientError, TimeoutError) as error:
             self._failed(key, "Connection timed out" if isinstance(error, TimeoutError) else _reason(error))
         finally:
@@ -132,9 +144,13 @@ class Webhook:
         except Exception as error:
             log.warning("webhook answer not carried out", error=str(error))
 
-    def _failed(self, key: str, reason: str) -> None:
-        wait = min(self._delays.get(key, (0, 0.5))[1] * 2, LONGEST_DELAY_SECONDS)
-        self._delays[key] = (time.monotonic() + wait, wait)
+    def _failed(self, key: str, reason: str, retry_after: str = "") -> None:
+        before = self._delays.get(key)
+        pause = before.pause if before else FIRST_DELAY_SECONDS
+        wait = float(retry_after) if retry_after.isdigit() else 0.0
+        if before and not wait:
+            wait = pause = min(pause * 2, LONGEST_DELAY_SECONDS)
+        self._delays[key] = Delay(time.monotonic() + wait, pause)
         error = {"last_error_date": int(time.time()), "last_error_message": reason}
         self._state.put("webhook_error", error)
 
