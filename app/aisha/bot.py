@@ -1,7 +1,6 @@
 """`aisha bot`: receives updates, stores recordings, queues jobs and delivers answers."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,35 +10,40 @@ import psycopg
 import structlog
 import uvloop
 from aiogram import Bot, Dispatcher
-from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
-from aiogram.exceptions import TelegramAPIError, TelegramBadRequest, TelegramNotFound
+from aiogram.exceptions import TelegramBadRequest, TelegramNotFound, TelegramUnauthorizedError
 from aiogram.types import BotCommand
 from redis import Redis
-from redis.exceptions import RedisError
 
 from aisha import logs, settings, texts
-from aisha.database.connect import LOST, Pool, Wakeups, open_pool
+from aisha.database.connect import LOST, Connection, Pool, Wakeups, connect_async, open_pool
+from aisha.database.lease import Lease
+from aisha.database.presence import Presence
 from aisha.database.retention import forget_old
 from aisha.deliver.answer import compose_all
 from aisha.deliver.sender import Sender
 from aisha.deliver.status import refresh_statuses
-from aisha.errors import AishaError, ServiceError
+from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
+from aisha.loops import forever, stop_signal, until
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
 from aisha.queue.lanes import connect as connect_redis
 from aisha.queue.reconcile import Reconciler
 from aisha.receive import commands, languages, others, recordings
+from aisha.receive.backlog import caught_up
 from aisha.receive.inbox import Handler
-from aisha.receive.polling import POLL_SECONDS, Poller
+from aisha.receive.mode import Agreement
+from aisha.receive.polling import Poller, refused_token
+from aisha.receive.webhook import Webhook
+from aisha.session import GuardedSession
 from aisha.settings import Settings
-from aisha.store.objects import UNREACHABLE, Objects
+from aisha.store.objects import Objects
 from aisha.store.storing import Storer
 from aisha.tasks import end
 
 log = structlog.get_logger(__name__)
 
-STAGES = ("handle", "store", "dispatch", "answer", "send")
+STAGES = ("handle", "store", "dispatch", "answer", "send", "lease")
 POOL_SIZE = 32
 THREADS = 32
 REQUEST_SECONDS = 20
@@ -47,105 +51,186 @@ RECONCILE_SECONDS = 2
 STATUS_SECONDS = 3
 IDLE_SECONDS = 2
 RETENTION_SECONDS = 3600
-TRANSIENT = (*LOST, RedisError, TelegramAPIError, OSError, *UNREACHABLE)
+NEEDED = ("bot_token", "database_url", "redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key")
+NEEDED_BY_WEBHOOK = ("webhook_url", "webhook_secret")
 
 
 class BotProcess:
     """The bot's composition root.
 
-    1. It opens the pool, the bucket and the session, and starts the health server.
-    2. Each stage of the message path is a loop: it waits to be woken, or a moment, and takes one step. PostgreSQL holds
-       all state, so a step that fails is taken again and a loop needs no memory.
-    3. On SIGTERM or Ctrl-C polling stops first; sendings that have begun are recorded; the rest waits for the next
-       start.
+    1. It joins the bots that are there, opens the pool, the bucket and the session, and starts the health server.
+    2. Updates come by polling, while it holds the lease for that, or to its webhook, once all services answer.
+    3. Each stage of the message path is a loop: it waits to be woken, or a moment, and takes one step. PostgreSQL holds
+       all state, so a step that fails is taken again and a loop needs no memory. All bots serve all stages; the chores
+       are done by the one that holds their lease.
+    4. On SIGTERM or Ctrl-C receiving stops first and goes to another bot; sendings that have begun are recorded; the
+       rest is any bot's. Until the end its health says that it drains.
     """
 
     def __init__(self, loaded: Settings) -> None:
-        loaded.required(
-            "bot_token", "database_url", "redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key"
-        )
+        loaded.required(*NEEDED, *(NEEDED_BY_WEBHOOK if loaded.bot_mode == "webhook" else ()))
         self._settings = loaded
-        self._database_url = loaded.secret("database_url")
+        self._address = loaded.database_address
         self._objects = Objects(loaded)
-        self._redis: Redis = connect_redis(loaded.secret("redis_url"))
-        self._token = loaded.secret("bot_token")
-        self._poller: Poller | None = None
+        self._redis: Redis = connect_redis(loaded)
+        self._wakeups = Wakeups(self._address, STAGES)
+        self._presence = Presence(self._address, loaded.bot_mode, self._wakeups)
+        self._token_known = False
+        self._draining = False
 
     async def run(self) -> None:
         """Serve until a signal."""
+        stopped = stop_signal()
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
-        session = AiohttpSession(
-            api=TelegramAPIServer.from_base(self._settings.api_url), timeout=REQUEST_SECONDS
+        session = GuardedSession(
+            self._presence.check,
+            api=TelegramAPIServer.from_base(self._settings.api_url),
+            timeout=REQUEST_SECONDS,
         )
-        async with Bot(self._token, session=session) as bot, open_pool(self._database_url, POOL_SIZE) as pool:
-            await _reachable(pool)
+        await _reachable(self._address)
+        async with (
+            self._presence,
+            Bot(self._settings.secret("bot_token"), session=session) as bot,
+            open_pool(self._address, POOL_SIZE, self._presence.id, self._presence.admit) as pool,
+        ):
             await asyncio.to_thread(self._objects.check)
-            health = HealthServer(
-                self._settings.metrics_host, self._settings.health_port, lambda: self._check(pool)
-            )
-            try:
-                await health.start()
-            except OSError as error:
-                raise ServiceError(
-                    f"AISHA_HEALTH_PORT {self._settings.health_port} cannot be used: {error.strerror}"
-                ) from None
-            try:
-                await self._serve(bot, pool)
-            finally:
-                await health.close()
+            await self._serve(bot, pool, stopped)
 
-    async def _serve(self, bot: Bot, pool: Pool) -> None:
-        wakeups = Wakeups(self._database_url, STAGES)
-        poller = self._poller = Poller(bot, pool, wakeups)
-        handler = Handler(bot, dispatcher(self._settings), pool, wakeups)
-        storer = Storer(bot, pool, self._objects, self._settings, wakeups)
-        sender = Sender(bot, pool, wakeups, lambda: poller.caught_up)
-        reconciler = Reconciler(pool, self._redis)
-        job_dispatcher = JobDispatcher(pool, self._redis)
-
-        def woken(stage: str) -> Callable[[], Awaitable[None]]:
-            return lambda: wakeups.wait(stage, IDLE_SECONDS)
-
-        loops = [
-            asyncio.create_task(wakeups.listen()),
-            asyncio.create_task(forever("receive", poller.step, lambda: asyncio.sleep(0))),
-            asyncio.create_task(forever("handle", handler.step, woken("handle"))),
-            asyncio.create_task(forever("store", storer.step, woken("store"))),
-            asyncio.create_task(forever("dispatch", job_dispatcher.step, woken("dispatch"))),
-            asyncio.create_task(
-                forever("answer", lambda: compose_all(pool, self._settings), woken("answer"))
-            ),
-            asyncio.create_task(forever("send", sender.step, woken("send"))),
-            asyncio.create_task(
-                forever("reconcile", reconciler.step, lambda: asyncio.sleep(RECONCILE_SECONDS))
-            ),
-            asyncio.create_task(
-                forever("status", lambda: refresh_statuses(pool), lambda: asyncio.sleep(STATUS_SECONDS))
-            ),
-            asyncio.create_task(
-                forever("retention", lambda: forget_old(pool), lambda: asyncio.sleep(RETENTION_SECONDS))
-            ),
-            asyncio.create_task(forever("commands", lambda: set_commands(bot), asyncio.Event().wait)),
-        ]
-        log.info("started", api=self._settings.api_url)
+    async def _serve(self, bot: Bot, pool: Pool, stopped: asyncio.Event) -> None:
+        agreement = Agreement(self._settings.bot_mode)
+        poll, chores = self._lease("poll", agreement.to_poll), self._lease("chores", _always)
+        poller = Poller(bot, pool, self._wakeups, poll)
+        webhook = (
+            Webhook(self._settings, pool, self._wakeups) if self._settings.bot_mode == "webhook" else None
+        )
+        storer = Storer(bot, pool, self._objects, self._settings, self._wakeups)
+        sender = Sender(bot, pool, self._wakeups, lambda: caught_up(bot, pool, self._settings.bot_mode))
+        health = HealthServer(
+            self._settings.metrics_host,
+            self._settings.health_port,
+            lambda: self._check(pool, poller, webhook),
+        )
         try:
-            await until_signal(loops)
+            await health.start()
+        except OSError as error:
+            port = f"AISHA_HEALTH_PORT {self._settings.health_port}"
+            raise ServiceError(f"{port} cannot be used: {error.strerror}") from None
+        receiving = [
+            asyncio.create_task(self._listen(webhook, pool))
+            if webhook
+            else asyncio.create_task(forever("receive", poller.step, _at_once))
+        ]
+        keeping = [
+            asyncio.create_task(self._presence.keep()),
+            asyncio.create_task(self._wakeups.listen()),
+        ]
+        loops = [*self._stages(bot, pool, storer, sender), *self._chores(pool, chores)]
+        log.info("started", api=self._settings.api_url, bot=self._presence.id)
+        try:
+            await until(stopped, [*receiving, *keeping, *loops])
         finally:
             log.info("stopping")
+            self._draining = True
+            await end(receiving)
+            await self._hand_over(pool, poll, chores)
+            if webhook:
+                await webhook.drain()
             await end(loops)
             await storer.close()
             await sender.close()
+            await end(keeping)
+            await health.close()
 
-    async def _check(self, pool: Pool) -> Checks:
-        polled = self._poller and self._poller.last_success
-        late = not polled or asyncio.get_running_loop().time() - polled > 2 * POLL_SECONDS + 10
+    def _stages(self, bot: Bot, pool: Pool, storer: Storer, sender: Sender) -> list[asyncio.Task[None]]:
+        """Start the stages that every bot serves."""
+        handler = Handler(bot, dispatcher(self._settings), pool, self._wakeups)
+        steps: dict[str, Callable[[], Awaitable[Any]]] = {
+            "handle": handler.step,
+            "store": storer.step,
+            "dispatch": JobDispatcher(pool, self._redis).step,
+            "answer": lambda: compose_all(pool, self._settings),
+            "send": sender.step,
+        }
+
+        def woken(stage: str) -> Callable[[], Awaitable[None]]:
+            return lambda: self._wakeups.wait(stage, IDLE_SECONDS)
+
+        tasks = [asyncio.create_task(forever(stage, step, woken(stage))) for stage, step in steps.items()]
+        introduction = forever("introduce", lambda: self._introduce(bot), asyncio.Event().wait)
+        return [*tasks, asyncio.create_task(introduction)]
+
+    def _chores(self, pool: Pool, lease: Lease) -> list[asyncio.Task[None]]:
+        """Start what one bot at a time does now and then."""
+        reconciler = Reconciler(pool, self._redis)
+        chores: list[tuple[str, Callable[[], Awaitable[Any]], float]] = [
+            ("reconcile", reconciler.step, RECONCILE_SECONDS),
+            ("status", lambda: refresh_statuses(pool), STATUS_SECONDS),
+            ("retention", lambda: forget_old(pool), RETENTION_SECONDS),
+        ]
+
+        def mine(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[None]]:
+            async def when_taken() -> None:
+                await lease.taken()
+                await step()
+
+            return when_taken
+
+        def after(seconds: float) -> Callable[[], Awaitable[None]]:
+            return lambda: asyncio.sleep(seconds)
+
+        return [
+            asyncio.create_task(forever(name, mine(step), after(seconds))) for name, step, seconds in chores
+        ]
+
+    def _lease(self, name: str, wanted: Callable[[Connection], Awaitable[bool]]) -> Lease:
+        lease = Lease(name, self._presence.id, lambda: self._presence.valid, wanted)
+        self._presence.leases.append(lease)
+        return lease
+
+    async def _listen(self, webhook: Webhook, pool: Pool) -> None:
+        """Open the webhook's port once every service answers."""
+        while any(state != "ok" for state in (await self._services(pool)).values()):  # noqa: ASYNC110 - none has an event
+            await asyncio.sleep(0.2)
+        await webhook.start()
+        await asyncio.Event().wait()
+
+    async def _hand_over(self, pool: Pool, *leases: Lease) -> None:
+        """Let other bots have the leases at once, or when they lapse."""
+        try:
+            async with pool.connection() as connection:
+                for lease in leases:
+                    await lease.close(connection)
+        except LOST as error:
+            log.warning("leases not given back, the database is away", error=str(error))
+
+    async def _introduce(self, bot: Bot) -> None:
+        """Make sure of the token, and tell Telegram the commands."""
+        try:
+            await bot.get_me()
+        except TelegramUnauthorizedError:
+            raise refused_token() from None
+        self._token_known = True
+        await set_commands(bot)
+
+    async def _check(self, pool: Pool, poller: Poller, webhook: Webhook | None) -> Checks:
+        checks = await self._services(pool)
+        checks["telegram"] = "ok" if self._token_known else "getMe does not succeed"
+        if poller.late:
+            checks["telegram"] = "getUpdates does not succeed"
+        if webhook:
+            checks["webhook"] = "ok" if webhook.listening else "not listening"
+        checks["presence"] = "ok" if self._presence.valid else "not renewed in time"
+        if self._draining:
+            checks["process"] = "draining"
+        return checks
+
+    async def _services(self, pool: Pool) -> Checks:
         database, redis, objects = await asyncio.gather(
-            _state(_reachable(pool)),
+            _state(_answers(pool)),
             _state(asyncio.to_thread(self._redis.ping)),
             _state(asyncio.to_thread(self._objects.check)),
         )
-        telegram = "getUpdates does not succeed" if late else "ok"
-        return {"telegram": telegram, "database": database, "redis": redis, "objects": objects}
+        return {"database": database, "redis": redis, "objects": objects}
 
 
 def dispatcher(loaded: Settings) -> Dispatcher:
@@ -153,45 +238,6 @@ def dispatcher(loaded: Settings) -> Dispatcher:
     result = Dispatcher(settings=loaded, disable_fsm=True)
     result.include_routers(recordings.router, commands.router, languages.router, others.router)
     return result
-
-
-async def forever(name: str, step: Callable[[], Awaitable[Any]], wait: Callable[[], Awaitable[Any]]) -> None:
-    """Take a step, wait, and so on; a failure of a service is logged and the step is taken again.
-
-    Raises:
-        AishaError: the operator must mend something.
-    """
-    failures = 0
-    while True:
-        try:
-            await step()
-            failures = 0
-            await wait()
-        except AishaError:
-            raise
-        except TRANSIENT as error:
-            failures += 1
-            log.warning(
-                "a step failed and is taken again", stage=name, error=f"{type(error).__name__}: {error}"
-            )
-            await asyncio.sleep(min(0.2 * 2 ** min(failures, 6), 5))
-        except Exception:
-            failures += 1
-            log.exception("a step failed unexpectedly and is taken again", stage=name)
-            await asyncio.sleep(min(0.5 * 2 ** min(failures, 6), 30))
-
-
-async def until_signal(loops: list[asyncio.Task[Any]]) -> None:
-    """Return at SIGTERM or SIGINT; raise what ends a loop."""
-    stopped = asyncio.Event()
-    running = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        running.add_signal_handler(number, stopped.set)
-    waiting = asyncio.create_task(stopped.wait())
-    done, _ = await asyncio.wait([waiting, *loops], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    for task in done - {waiting}:
-        task.result()
 
 
 async def set_commands(bot: Bot) -> None:
@@ -204,14 +250,24 @@ async def set_commands(bot: Bot) -> None:
             log.warning("the Bot API server takes no list of commands", error=error.message)
 
 
-async def _reachable(pool: Pool) -> None:
+async def _reachable(address: str) -> None:
+    """Make sure of the database and of its schema.
+
+    Raises:
+        ServiceError: it cannot be reached, or its schema is older than this release.
+    """
     try:
-        async with pool.connection(timeout=5) as connection:
-            await connection.execute("SELECT 1 FROM inbox LIMIT 1")
+        async with await connect_async(address) as connection:
+            await connection.execute("SELECT 1 FROM bots LIMIT 1")
     except psycopg.errors.UndefinedTable:
-        raise ServiceError("the database has no schema yet: run `aisha migrate`") from None
+        raise ServiceError("the database lacks this release's schema: run `aisha migrate`") from None
     except LOST as error:
         raise ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}") from None
+
+
+async def _answers(pool: Pool) -> None:
+    async with pool.connection(timeout=5) as connection:
+        await connection.execute("SELECT 1 FROM inbox LIMIT 1")
 
 
 async def _state(check: Awaitable[Any]) -> str:
@@ -220,6 +276,14 @@ async def _state(check: Awaitable[Any]) -> str:
     except Exception as error:
         return f"{type(error).__name__}: {error}"[:200]
     return "ok"
+
+
+async def _always(_: Connection) -> bool:
+    return True
+
+
+async def _at_once() -> None:
+    await asyncio.sleep(0)
 
 
 @click.command("bot")

@@ -11,6 +11,8 @@ VERBS = {
     "run": ("aisha.embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
     "bot": ("aisha.bot", "Run the bot: receive, store, queue and deliver."),
     "worker": ("aisha.transcribe.worker", "Run this host's transcription workers."),
+    "webhook": ("aisha.receive.registration", "Say where Telegram brings updates, or change it."),
+    "handover": ("aisha.receive.handover", "Have another bot poll."),
     "migrate": ("aisha.database.migrate", "Bring the database to the newest schema."),
     "models": ("aisha.models.cli", "List, pull and remove speech models."),
     "sandbox": ("aisha.sandbox.cli", "Run the local Bot API server with its web chat."),

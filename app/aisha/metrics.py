@@ -14,6 +14,8 @@ RECONCILED = Counter("aisha_jobs_reconciled", "Jobs returned to the queue after 
 SENT = Counter("aisha_telegram_sent", "Outgoing calls that Telegram answered, by kind.", ["kind"])
 ANSWER_SECONDS = Histogram("aisha_answer_seconds", "From an update's commit to its answer.", buckets=SECONDS)
 POLL_ERRORS = Counter("aisha_poll_errors", "Calls of getUpdates that failed.", ["reason"])
+WEBHOOK_REFUSED = Counter("aisha_webhook_refused", "Posts to the webhook that were not taken.", ["reason"])
+LEASES = Gauge("aisha_lease_held", "1 where this bot holds the lease.", ["name"])
 
 JOBS = Counter("aisha_worker_jobs", "Jobs that a work-horse ended, by result.", ["lane", "result"])
 AUDIO_SECONDS = Counter("aisha_worker_audio_seconds", "Seconds of audio recognised.", ["language"])

@@ -30,6 +30,11 @@ WORKERS = """
     SELECT name, concurrency, languages, seen_at > now() - interval '45 seconds' AS alive FROM workers
     WHERE seen_at > now() - interval '1 hour' ORDER BY name
 """
+BOTS = """
+    SELECT id, mode, expires > clock_timestamp() AS alive, array(
+        SELECT name FROM leases WHERE holder = bots.id AND leases.expires > clock_timestamp() ORDER BY name) AS leases
+    FROM bots ORDER BY joined_at
+"""
 INBOX = "SELECT count(*) FILTER (WHERE handled_at IS NULL) AS unhandled FROM inbox"
 OUTBOX = "SELECT count(*) AS unsent FROM outbox WHERE shown < version AND failed_at IS NULL"
 
@@ -51,6 +56,7 @@ def collect(url: str) -> dict[str, Any]:
                 "oldest_open": connection.execute(OLDEST).fetchone(),
                 "answer_seconds_1_h": {"p50": seconds[0], "p95": seconds[1]} if seconds else None,
                 "workers": [dict(row) for row in connection.execute(WORKERS)],
+                "bots": [dict(row) for row in connection.execute(BOTS)],
                 **(connection.execute(INBOX).fetchone() or {}),
                 **(connection.execute(OUTBOX).fetchone() or {}),
             }
@@ -73,7 +79,10 @@ def tables(state: dict[str, Any]) -> list[Table]:
     for worker in state["workers"]:
         alive = "yes" if worker["alive"] else "no"
         workers.add_row(worker["name"], str(worker["concurrency"]), " ".join(worker["languages"]), alive)
-    return [messages, outcomes, jobs, workers]
+    bots = Table("bot", "mode", "leases", "alive", title="Bots")
+    for bot in state["bots"]:
+        bots.add_row(bot["id"], bot["mode"], " ".join(bot["leases"]), "yes" if bot["alive"] else "no")
+    return [messages, outcomes, jobs, workers, bots]
 
 
 def summary(state: dict[str, Any]) -> list[str]:
@@ -92,7 +101,7 @@ def summary(state: dict[str, Any]) -> list[str]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def status_command(as_json: bool) -> None:
     """Show what is waiting, running and done."""
-    state = collect(settings.load_running().secret("database_url"))
+    state = collect(settings.load_running().database_address)
     if as_json:
         click.echo(json.dumps(state, default=str))
         return

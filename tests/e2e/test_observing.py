@@ -244,7 +244,7 @@ def test_bot_and_worker_live_and_are_ready(tree: Tree) -> None:
         answer = get(port, "/health/ready")
         assert (answer.status_code, answer.json()["ready"]) == (200, True)
     assert get(tree.health, "/health/ready").json()["checks"] == dict.fromkeys(
-        ("telegram", "database", "redis", "objects"), "ok"
+        ("telegram", "database", "redis", "objects", "presence"), "ok"
     )
 
 

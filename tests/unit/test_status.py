@@ -15,6 +15,7 @@ STATE: dict[str, Any] = {
     "jobs": [{"lane": "short", "state": "waiting", "count": 3}],
     "oldest_open": {"id": 9, "state": "received", "seconds": 4},
     "answer_seconds_1_h": {"p50": 0.5, "p95": 2.25},
+    "bots": [{"id": "aisha-bot/host-1", "mode": "polling", "leases": ["chores", "poll"], "alive": True}],
     "workers": [{"name": "host-1", "concurrency": 2, "languages": ["en", "fr"], "alive": True}],
     "unhandled": 1,
     "unsent": 2,

@@ -5,7 +5,7 @@ of work free knows that nobody is doing it. Keepalives bound that moment when a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -37,17 +37,34 @@ Pool = AsyncConnectionPool[Connection]
 log = structlog.get_logger(__name__)
 
 
-def open_pool(url: str, size: int) -> Pool:
-    """Return a pool of autocommit connections that is to be opened with `async with`."""
+def open_pool(url: str, size: int, name: str, admit: Callable[[Connection], Awaitable[None]]) -> Pool:
+    """Return a pool of autocommit connections that is to be opened with `async with`.
+
+    Sessions carry `name`, and `admit` is asked about each new one before it is used.
+    """
     return AsyncConnectionPool(
         url,
         min_size=4,
         max_size=size,
-        kwargs={"autocommit": True, "row_factory": dict_row, **KEEPALIVE, **RELAXED},
+        kwargs={
+            "autocommit": True,
+            "row_factory": dict_row,
+            "application_name": name,
+            **KEEPALIVE,
+            **RELAXED,
+        },
+        configure=admit,
         check=AsyncConnectionPool.check_connection,
         timeout=10,
         reconnect_timeout=0,
         open=False,
+    )
+
+
+async def connect_async(url: str, **options: Any) -> Connection:
+    """Return one autocommit connection, for an event loop."""
+    return await psycopg.AsyncConnection.connect(
+        url, autocommit=True, row_factory=dict_row, **KEEPALIVE, **options
     )
 
 
@@ -107,9 +124,7 @@ class Wakeups:
                 await asyncio.sleep(0.5)
 
     async def _listen_once(self) -> None:
-        async with await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, **KEEPALIVE
-        ) as connection:
+        async with await connect_async(self._url) as connection:
             await connection.execute(f"LISTEN {CHANNEL}")
             for event in self._events.values():
                 event.set()

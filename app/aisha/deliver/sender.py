@@ -1,7 +1,8 @@
 """Sends the outbox, so that each of its rows is seen exactly once, whatever is killed."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from aiogram.exceptions import (
 
 from aisha import metrics
 from aisha.database.connect import DURABLE, LOST, Connection, Pool, Wakeups, locked
+from aisha.database.presence import LapsedError
 from aisha.deliver.calls import Row, edit, send
 from aisha.deliver.doubt import Doubts
 
@@ -45,9 +47,9 @@ INTEND = """
     UPDATE outbox SET sending_at = now(), after_id = greatest(reply_to, (
         SELECT max(message_id) FROM inbox WHERE inbox.chat_id = outbox.chat_id), (
         SELECT max(sent_id) FROM outbox AS earlier WHERE earlier.chat_id = outbox.chat_id), 0)
-    WHERE id = %s
+    WHERE id = %s RETURNING sending_at
 """
-SETTLE = "UPDATE outbox SET sending_at = NULL WHERE id = %s"
+SETTLE = "UPDATE outbox SET sending_at = NULL WHERE id = %s AND sending_at = %s"
 SHOWN = """
     UPDATE outbox SET shown = %(version)s, sent_id = %(sent_id)s, sending_at = NULL, shown_at = now(), error = NULL,
                       attempts = 0
@@ -90,12 +92,14 @@ class Sender:
     1. Each chat with a row to show gets one task, which holds the chat's lock, so a chat's rows go in their order.
     2. A row without a Telegram message is sent: the intent is committed, then the message sent, then its id committed.
        A row with one is edited, which may be repeated.
-    3. A row with an intent and no id was interrupted. The doubt is settled first, once the poller has caught up: only
+    3. A row with an intent and no id was interrupted. The doubt is settled first, once the inbox has caught up: only
        then are all ids known that others have got.
     4. What Telegram refuses for good is marked as failed; anything else is tried again for a day.
     """
 
-    def __init__(self, bot: Bot, pool: Pool, wakeups: Wakeups, caught_up: Callable[[], bool]) -> None:
+    def __init__(
+        self, bot: Bot, pool: Pool, wakeups: Wakeups, caught_up: Callable[[], Awaitable[bool]]
+    ) -> None:
         self._bot = bot
         self._pool = pool
         self._wakeups = wakeups
@@ -131,6 +135,9 @@ class Sender:
                     await asyncio.sleep(0.5)
                 while connection and not self._closing and await self._serve_next(connection, chat_id):
                     pass
+        except LapsedError as error:
+            log.warning("not sent, this bot may not act now", chat_id=chat_id, error=str(error))
+            await asyncio.sleep(0.5)
         except LOST as error:
             log.warning("database lost while sending", chat_id=chat_id, error=str(error))
             await asyncio.sleep(0.5)
@@ -143,7 +150,7 @@ class Sender:
         row = await (await connection.execute(NEXT_ROW, [chat_id])).fetchone()
         if not row or not row["ready"]:
             return False
-        if _in_doubt(row) and not self._caught_up():
+        if _in_doubt(row) and not await self._caught_up():
             await asyncio.sleep(0.2)
             return False
         names = {"message": row["message"], "chat_id": chat_id, "outbox": row["id"]}
@@ -176,15 +183,22 @@ class Sender:
         if _in_doubt(row):
             if found := await self._doubts.resolve(self._bot, connection, row):
                 return found
-            await self._record((SETTLE, [row["id"]]))
-        async with connection.transaction():
-            await connection.execute(DURABLE)
-            await connection.execute(INTEND, [row["id"]])
+            await self._record((SETTLE, [row["id"], row["sending_at"]]))
+        sending_at = await self._intend(connection, row)
         try:
             return await send(self._bot, row)
-        except TelegramRetryAfter:  # refused, so there is no doubt
-            await self._record((SETTLE, [row["id"]]))
+        except (TelegramRetryAfter, LapsedError):  # refused, or never begun, so there is no doubt
+            await self._record((SETTLE, [row["id"], sending_at]))
             raise
+
+    async def _intend(self, connection: Connection, row: Row) -> datetime:
+        """Commit that the row is about to be sent, and return when."""
+        async with connection.transaction():
+            await connection.execute(DURABLE)
+            intended = await (await connection.execute(INTEND, [row["id"]])).fetchone()
+        assert intended
+        sending_at: datetime = intended["sending_at"]
+        return sending_at
 
     async def _record_shown(self, row: Row, sent_id: int) -> None:
         shown = (SHOWN, {"id": row["id"], "version": row["version"], "sent_id": sent_id})

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from aisha import metrics, texts
 from aisha.database.connect import DURABLE, Connection, Pool, Wakeups
+from aisha.database.lease import Lease
 from aisha.deliver.answer import reply
 
 log = structlog.get_logger(__name__)
@@ -32,11 +33,17 @@ NEXT = """
 """
 
 
-async def commit(pool: Pool, updates: list[dict[str, Any]], source: str) -> None:
-    """Commit a batch of updates in one transaction; those that were committed before change nothing."""
+async def commit(pool: Pool, updates: list[dict[str, Any]], source: str, lease: Lease | None = None) -> None:
+    """Commit a batch of updates in one transaction; those that were committed before change nothing.
+
+    Raises:
+        LostLeaseError: the lease that the batch depends on is another's, so nothing was committed.
+    """
     rows = [[update["update_id"], Jsonb(_storable(update)), *_position(update)] for update in updates]
     async with pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
         await cursor.execute(DURABLE)
+        if lease:
+            await lease.prove(connection)
         await cursor.executemany(COMMIT, rows)
         new = max(cursor.rowcount, 0)
     metrics.UPDATES.labels(source).inc(new)

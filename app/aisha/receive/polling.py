@@ -6,10 +6,8 @@ from typing import Any
 import structlog
 from aiogram import Bot
 from aiogram.exceptions import (
-    TelegramBadRequest,
     TelegramConflictError,
     TelegramNetworkError,
-    TelegramNotFound,
     TelegramRetryAfter,
     TelegramServerError,
     TelegramUnauthorizedError,
@@ -17,15 +15,19 @@ from aiogram.exceptions import (
 from aiogram.methods.base import TelegramMethod
 
 from aisha import metrics
-from aisha.database.connect import Pool, Wakeups
+from aisha.database.connect import Pool, Wakeups, locked
+from aisha.database.lease import Lease, LostLeaseError
+from aisha.database.presence import LapsedError
 from aisha.errors import SettingsError
 from aisha.receive.inbox import commit
+from aisha.receive.mode import WEBHOOK_LOCK, recorded
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 30
 BATCH = 100
 ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
+CAUGHT_UP = "UPDATE leases SET caught_up = %s WHERE name = 'poll' AND token = %s"
 
 
 class GetRawUpdates(TelegramMethod[list[dict[str, Any]]]):
@@ -41,65 +43,108 @@ class GetRawUpdates(TelegramMethod[list[dict[str, Any]]]):
 
 
 class Poller:
-    """Receives updates by polling.
+    """Receives updates by polling, while this bot holds the lease for it.
 
-    1. A webhook that may be set is removed, keeping its updates.
-    2. getUpdates waits for updates; they are committed to the inbox.
+    1. With a new lease it starts where Telegram is, not where another term ended.
+    2. getUpdates waits for updates; they are committed to the inbox, if the lease still is this bot's.
     3. The next call's offset acknowledges them. A bot killed in between gets them again, and the inbox knows them.
+    4. A webhook in the way is removed, keeping its updates, unless the webhook is what is wanted by now.
     """
 
-    def __init__(self, bot: Bot, pool: Pool, wakeups: Wakeups) -> None:
+    def __init__(self, bot: Bot, pool: Pool, wakeups: Wakeups, lease: Lease) -> None:
         self._bot = bot
         self._pool = pool
         self._wakeups = wakeups
+        self._lease = lease
+        self._term: int | None = None
         self._offset: int | None = None
-        self._webhook_removed = False
-        self.last_success: float | None = None
-        self.caught_up = False
+        self._caught_up = False
+        self._last_success: float | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether it should poll and has not been answered for long."""
+        if self._lease.token is None:
+            return False
+        polled = self._last_success if self._term == self._lease.token else None
+        return polled is None or asyncio.get_running_loop().time() - polled > 2 * POLL_SECONDS + 10
 
     async def step(self) -> None:
         """Receive one batch.
 
         Raises:
             SettingsError: the Bot API server refuses the token.
+            LapsedError: this process may not act now.
         """
+        await self._lease.taken()
+        self._begin_term()
         try:
-            if not self._webhook_removed:
-                await self._remove_webhook()
-            seconds = POLL_SECONDS if self.last_success else 0  # the first answer tells that all is well
-            updates = await self._bot(
-                GetRawUpdates(offset=self._offset, timeout=seconds), request_timeout=POLL_SECONDS + 10
-            )
+            updates = await self._ask()
+            await self._keep(updates)
+        except LostLeaseError:
+            log.info("another bot polls by now; what was received here is left to it")
+            await asyncio.sleep(0.5)
         except TelegramUnauthorizedError:
-            raise SettingsError(
-                "AISHA_BOT_TOKEN is refused by the Bot API server; ask @BotFather for it"
-            ) from None
+            raise refused_token() from None
         except TelegramConflictError as error:
-            metrics.POLL_ERRORS.labels("conflict").inc()
-            log.error("another program polls with this bot's token; stop it", error=error.message)
-            self._webhook_removed = False
-            await asyncio.sleep(3)
-            return
+            await self._conflict(error)
         except TelegramRetryAfter as error:
             metrics.POLL_ERRORS.labels("retry_after").inc()
             await asyncio.sleep(error.retry_after)
-            return
         except (TelegramNetworkError, TelegramServerError) as error:
             metrics.POLL_ERRORS.labels("network").inc()
             log.warning("the Bot API server does not answer", error=error.message)
             await asyncio.sleep(1)
-            return
-        self.last_success = asyncio.get_running_loop().time()
+
+    def _begin_term(self) -> None:
+        if self._term != self._lease.token:
+            self._term, self._offset, self._caught_up, self._last_success = (
+                self._lease.token,
+                None,
+                False,
+                None,
+            )
+
+    async def _ask(self) -> list[dict[str, Any]]:
+        if not self._lease.held:
+            raise LapsedError("the lease is not renewed")
+        seconds = POLL_SECONDS if self._last_success else 0  # the first answer tells that all is well
+        asked = GetRawUpdates(offset=self._offset, timeout=seconds)
+        updates = await self._bot(asked, request_timeout=POLL_SECONDS + 10)
+        self._last_success = asyncio.get_running_loop().time()
+        return updates
+
+    async def _keep(self, updates: list[dict[str, Any]]) -> None:
         if updates:
-            await commit(self._pool, updates, source="polling")
+            await commit(self._pool, updates, "polling", self._lease)
             self._offset = max(update["update_id"] for update in updates) + 1
             self._wakeups.wake("handle")
-        self.caught_up = len(updates) < BATCH
+        if (caught_up := len(updates) < BATCH) != self._caught_up:
+            async with self._pool.connection() as connection:
+                await connection.execute(CAUGHT_UP, [caught_up, self._term])
+            self._caught_up = caught_up
+
+    async def _conflict(self, error: TelegramConflictError) -> None:
+        """Another getUpdates ended ours, or a webhook is set; both are to be expected after a handover."""
+        if not self._lease.held:
+            return
+        if "webhook" in error.message.lower():
+            await self._remove_webhook()
+            return
+        metrics.POLL_ERRORS.labels("conflict").inc()
+        log.error("another program polls with this bot's token; stop it", error=error.message)
+        await asyncio.sleep(3)
 
     async def _remove_webhook(self) -> None:
-        """Remove a webhook, keeping its updates; a server that knows no webhooks has none."""
-        try:
-            await self._bot.delete_webhook(drop_pending_updates=False)
-        except (TelegramBadRequest, TelegramNotFound) as error:
-            log.warning("the Bot API server removes no webhook", error=error.message)
-        self._webhook_removed = True
+        """Remove a webhook, keeping its updates, unless it is being set or is wanted by now."""
+        async with locked(self._pool, WEBHOOK_LOCK) as connection:
+            if connection and await recorded(connection) != "webhook":
+                log.warning("a webhook was set, removing it: this bot polls")
+                await self._bot.delete_webhook(drop_pending_updates=False)
+                return
+        await asyncio.sleep(0.2)
+
+
+def refused_token() -> SettingsError:
+    """Return the error of a token that the Bot API server does not know."""
+    return SettingsError("AISHA_BOT_TOKEN is refused by the Bot API server; ask @BotFather for it")

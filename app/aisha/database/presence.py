@@ -1,0 +1,156 @@
+"""Which bots are there, and how one that has fallen silent is shut out.
+
+A process that is stopped (SIGSTOP, a paused machine) keeps its connections and with them its locks, and when it goes on
+it would write and send what another has done meanwhile. So each bot renews a row, and others act on its absence.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import NoReturn, Self
+
+import psycopg
+import structlog
+
+from aisha.database.connect import DURABLE, Connection, Wakeups, connect_async, notify
+from aisha.database.lease import TTL_SECONDS, Lease
+
+log = structlog.get_logger(__name__)
+
+MARGIN_SECONDS = 1
+BEAT_SECONDS = 1
+ABSENT_SECONDS = 2
+SHUT_OUT_STATUS = 75
+"""Exit status of a process that was shut out: EX_TEMPFAIL of sysexits.h, which asks to be started again."""
+
+PREFIX = "aisha-bot/"
+EXPIRES = f"clock_timestamp() + interval '{TTL_SECONDS} seconds'"
+JOIN = f"INSERT INTO bots (id, mode, expires) VALUES (%s, %s, {EXPIRES})"  # noqa: S608 - of constants
+RENEW = f"UPDATE bots SET expires = {EXPIRES} WHERE id = %s RETURNING id"  # noqa: S608 - of constants
+SILENT = """
+    SELECT id, expires < clock_timestamp() AS lapsed FROM bots
+    WHERE id <> %s AND (expires < clock_timestamp() OR NOT EXISTS (
+        SELECT FROM pg_stat_activity WHERE application_name = id AND datname = current_database()))
+"""
+REMOVE = """
+    DELETE FROM bots WHERE id = ANY(%(gone)s) OR id = ANY(%(lapsed)s) AND expires < clock_timestamp() RETURNING id
+"""
+FREE_LEASES = "UPDATE leases SET holder = NULL, caught_up = false WHERE holder = ANY(%s)"
+END_SESSIONS = f"""
+    SELECT application_name AS id, pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name LIKE '{PREFIX}%' AND datname = current_database() AND usename = current_user
+        AND NOT EXISTS (SELECT FROM bots WHERE id = application_name)
+"""  # noqa: S608 - of constants
+
+
+class LapsedError(Exception):
+    """The process could not say in time that it is there, so it may not act until it has."""
+
+
+class Presence:
+    """One process among the bots.
+
+    1. It joins: a row in `bots`, whose id each of its sessions carries as application_name.
+    2. Every second it renews its row and its leases. It may act outside the database only while the row is fresh, by a
+       clock that goes on while the process is stopped, and a second less than others wait.
+    3. It looks for others whose row has lapsed, or who have had no session for two seconds. Their rows are removed,
+       then their sessions are ended, and so their locks are free. A new session of theirs is not admitted.
+    4. One that finds its own row gone ends at once: whatever it has in memory, another may have done.
+    5. It leaves, so that nobody has to wait for its row to lapse.
+    """
+
+    def __init__(self, url: str, mode: str, wakeups: Wakeups) -> None:
+        self.id = f"{PREFIX}{socket.gethostname()[:24]}/{os.getpid()}/{secrets.token_hex(4)}"
+        self.leases: list[Lease] = []
+        self._url = url
+        self._mode = mode
+        self._wakeups = wakeups
+        self._valid_until = 0.0
+        self._absent_since: dict[str, float] = {}
+
+    async def __aenter__(self) -> Self:
+        asked = boottime()
+        async with await connect_async(self._url) as connection:
+            await connection.execute(JOIN, [self.id, self._mode])
+        self._valid_until = asked + TTL_SECONDS - MARGIN_SECONDS
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            async with await connect_async(self._url) as connection:
+                await self._remove(connection, gone=[self.id])
+        except psycopg.Error as failure:
+            log.warning("left without a word, the database is away", error=str(failure))
+
+    @property
+    def valid(self) -> bool:
+        """Whether no other bot can have taken this one for dead."""
+        return boottime() < self._valid_until
+
+    def check(self) -> None:
+        """Raise `LapsedError` unless this process may act."""
+        if not self.valid:
+            raise LapsedError("not renewed in time; waiting for the database")
+
+    async def admit(self, connection: Connection) -> None:
+        """Let a new session be used, unless this process was shut out meanwhile."""
+        row = await (await connection.execute("SELECT id FROM bots WHERE id = %s", [self.id])).fetchone()
+        if not row:
+            self._shut_out()
+
+    async def keep(self) -> None:
+        """Renew the row until cancelled."""
+        while True:
+            try:
+                async with await connect_async(self._url, application_name=self.id) as connection:
+                    while True:
+                        await self._beat(connection)
+                        await self._wakeups.wait("lease", BEAT_SECONDS)
+            except psycopg.Error as error:
+                log.warning("presence not renewed", error=str(error))
+                await asyncio.sleep(0.3)
+
+    async def _beat(self, connection: Connection) -> None:
+        asked = boottime()
+        if not await (await connection.execute(RENEW, [self.id])).fetchone():
+            self._shut_out()
+        for lease in self.leases:
+            await lease.beat(connection)
+        self._valid_until = asked + TTL_SECONDS - MARGIN_SECONDS
+        await self._shut_others_out(connection)
+
+    async def _shut_others_out(self, connection: Connection) -> None:
+        silent = await (await connection.execute(SILENT, [self.id])).fetchall()
+        now = boottime()
+        self._absent_since = {
+            row["id"]: self._absent_since.get(row["id"], now) for row in silent if not row["lapsed"]
+        }
+        gone = [one for one, since in self._absent_since.items() if now - since >= ABSENT_SECONDS]
+        lapsed = [row["id"] for row in silent if row["lapsed"]]
+        for removed in await self._remove(connection, gone, lapsed) if gone or lapsed else []:
+            log.warning("a bot has fallen silent and is shut out", bot=removed)
+        await connection.execute(END_SESSIONS)
+
+    async def _remove(self, connection: Connection, gone: list[str], lapsed: Sequence[str] = ()) -> list[str]:
+        async with connection.transaction():
+            await connection.execute(DURABLE)
+            rows = await (await connection.execute(REMOVE, {"gone": gone, "lapsed": list(lapsed)})).fetchall()
+            removed = [str(row["id"]) for row in rows]
+            await connection.execute(FREE_LEASES, [removed])
+            await notify(connection, "lease")
+        return removed
+
+    def _shut_out(self) -> NoReturn:
+        log.critical("shut out by another bot after a silence; ending, to be started anew", bot=self.id)
+        os._exit(SHUT_OUT_STATUS)
+
+
+def boottime() -> float:
+    """Return seconds of a clock that also goes on while the process, or the whole machine, is stopped."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

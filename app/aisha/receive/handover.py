@@ -1,0 +1,48 @@
+"""`aisha handover`: have another bot poll, for instance before its host is worked on."""
+
+import asyncio
+import time
+
+import click
+import psycopg
+
+from aisha import logs, settings
+from aisha.database.connect import LOST, Connection, connect_async
+from aisha.database.lease import ABSTAIN_SECONDS, ask_back
+from aisha.errors import ServiceError
+
+HOLDER = "SELECT holder FROM leases WHERE name = 'poll' AND expires > clock_timestamp()"
+LOOK_SECONDS = 0.02
+
+
+async def handover(url: str) -> str:
+    """Ask the bot that polls to let another, wait for that one, and return what happened, in words.
+
+    Raises:
+        ServiceError: nobody else takes over, or the database cannot be reached.
+    """
+    try:
+        async with await connect_async(url) as connection:
+            if not (before := await ask_back(connection, "poll")):
+                return "no bot polls"
+            began = time.monotonic()
+            while time.monotonic() - began < ABSTAIN_SECONDS:
+                if (holder := await _holder(connection)) not in (None, before):
+                    return f"{holder} polls instead of {before}, after {time.monotonic() - began:.2f} s"
+                await asyncio.sleep(LOOK_SECONDS)
+    except (*LOST, psycopg.errors.UndefinedTable) as error:
+        raise ServiceError(f"cannot ask the database of AISHA_DATABASE_URL: {error}") from None
+    raise ServiceError(f"no other bot took over from {before}; it polls on")
+
+
+async def _holder(connection: Connection) -> str | None:
+    row = await (await connection.execute(HOLDER)).fetchone()
+    return row["holder"] if row else None
+
+
+@click.command("handover")
+def handover_command() -> None:
+    """Have another bot poll."""
+    loaded = settings.load()
+    logs.configure(loaded, "handover")
+    click.echo(asyncio.run(handover(loaded.database_address)))

@@ -1,0 +1,153 @@
+"""`aisha webhook`: what Telegram knows of where updates go, and making it agree with AISHA_BOT_MODE."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import click
+from aiogram import Bot
+from aiogram.client.session.aiohttp import AiohttpSession
+from aiogram.client.telegram import TelegramAPIServer
+from aiogram.exceptions import AiogramError, TelegramUnauthorizedError
+from aiogram.types import WebhookInfo
+
+from aisha import logs, settings
+from aisha.database.connect import LOST, UNLOCK, Connection, connect_async, notify
+from aisha.errors import ServiceError
+from aisha.receive.mode import WEBHOOK_LOCK
+from aisha.receive.polling import ALLOWED_UPDATES, refused_token
+from aisha.settings import Settings
+
+MAX_CONNECTIONS = 100
+"""The most posts that Telegram has under way at once (Bot API, setWebhook)."""
+
+LOCK = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+RECORD_MODE = """
+    INSERT INTO receiving (mode) VALUES (%s)
+    ON CONFLICT (single) DO UPDATE SET mode = excluded.mode, changed_at = now()
+"""
+RECORD_SECRET = "UPDATE receiving SET secret_digest = %s"  # noqa: S105 - of a digest
+
+
+class Registration:
+    """Makes Telegram's side agree with the settings.
+
+    1. It holds a lock, so that no poller removes the webhook meanwhile.
+    2. It records the mode: bots of another mode stop receiving within a second.
+    3. It sets or deletes the webhook, where that changes something. Telegram keeps what it has not delivered, and
+       what is delivered both ways is in the inbox once.
+    """
+
+    def __init__(self, loaded: Settings, bot: Bot, connection: Connection) -> None:
+        self._settings = loaded
+        self._bot = bot
+        self._connection = connection
+
+    async def sync(self) -> str:
+        """Bring about the agreement and return what was done, in words."""
+        await self._connection.execute(LOCK, [WEBHOOK_LOCK])
+        try:
+            await self._connection.execute(RECORD_MODE, [self._settings.bot_mode])
+            await notify(self._connection, "lease")
+            known = await self._bot.get_webhook_info()
+            return await (self._set(known) if self._settings.bot_mode == "webhook" else self._delete(known))
+        finally:
+            await self._connection.execute(f"SELECT {UNLOCK}", [WEBHOOK_LOCK])
+
+    async def _set(self, known: WebhookInfo) -> str:
+        differing = await self._differing(known)
+        if not differing:
+            return f"unchanged: Telegram posts to {self._url}"
+        await self._bot.set_webhook(
+            self._url,
+            max_connections=MAX_CONNECTIONS,
+            allowed_updates=ALLOWED_UPDATES,
+            secret_token=self._settings.secret("webhook_secret"),
+            drop_pending_updates=False,
+        )
+        await self._connection.execute(RECORD_SECRET, [self._digest])
+        return f"webhook set to {self._url} (differed: {', '.join(differing)})"
+
+    async def _delete(self, known: WebhookInfo) -> str:
+        if not known.url:
+            return "unchanged: the bot polls"
+        await self._bot.delete_webhook(drop_pending_updates=False)
+        return f"webhook {known.url} deleted: the bot polls ({known.pending_update_count} updates wait)"
+
+    async def _differing(self, known: WebhookInfo) -> list[str]:
+        row = await (await self._connection.execute("SELECT secret_digest FROM receiving")).fetchone()
+        same = {
+            "address": known.url == self._url,
+            "kinds of updates": sorted(known.allowed_updates or []) == sorted(ALLOWED_UPDATES),
+            "connections": known.max_connections == MAX_CONNECTIONS,
+            "secret": row is not None and row["secret_digest"] == self._digest,
+        }
+        return [what for what, agrees in same.items() if not agrees]
+
+    @property
+    def _url(self) -> str:
+        return str(self._settings.webhook_url)
+
+    @property
+    def _digest(self) -> str:
+        """The secret's digest, of no use without the bot's token."""
+        key = self._settings.secret("bot_token").encode()
+        return hmac.new(key, self._settings.secret("webhook_secret").encode(), hashlib.sha256).hexdigest()
+
+
+@asynccontextmanager
+async def _telegram(loaded: Settings) -> AsyncIterator[Bot]:
+    """Give a bot, and turn its errors into the operator's.
+
+    Raises:
+        SettingsError, ServiceError: Telegram refuses the token or the webhook, or cannot be reached.
+    """
+    session = AiohttpSession(api=TelegramAPIServer.from_base(loaded.api_url))
+    try:
+        async with Bot(loaded.secret("bot_token"), session=session) as bot:
+            yield bot
+    except TelegramUnauthorizedError:
+        raise refused_token() from None
+    except AiogramError as error:
+        raise ServiceError(f"Telegram: {error}") from None
+
+
+async def _sync(loaded: Settings) -> str:
+    try:
+        async with _telegram(loaded) as bot, await connect_async(loaded.database_address) as connection:
+            return await Registration(loaded, bot, connection).sync()
+    except LOST as error:
+        raise ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}") from None
+
+
+async def _show(loaded: Settings) -> WebhookInfo:
+    async with _telegram(loaded) as bot:
+        return await bot.get_webhook_info()
+
+
+@click.group("webhook")
+def webhook_command() -> None:
+    """Say where Telegram brings updates, or change it."""
+
+
+@webhook_command.command("sync")
+def sync_command() -> None:
+    """Make Telegram's side agree with AISHA_BOT_MODE; changes nothing that agrees already."""
+    loaded = settings.load()
+    logs.configure(loaded, "webhook")
+    loaded.required("bot_token", "database_url")
+    if loaded.bot_mode == "webhook":
+        loaded.required("webhook_url", "webhook_secret")
+    click.echo(asyncio.run(_sync(loaded)))
+
+
+@webhook_command.command("show")
+def show_command() -> None:
+    """Print Telegram's WebhookInfo as JSON."""
+    loaded = settings.load()
+    logs.configure(loaded, "webhook")
+    info = asyncio.run(_show(loaded))
+    click.echo(json.dumps(info.model_dump(mode="json", exclude_none=True)))

@@ -1,0 +1,45 @@
+"""Services for all tests here; a sandbox, an empty database and no bots for each."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from tests.integration.bots.harness import Alternation, App, Crowd
+
+from aisha.database.migrate import migrate
+from aisha.embedded.services import Services, erase
+from aisha.sandbox.server import Sandbox
+
+TABLES = "inbox, chats, messages, jobs, outbox, workers, bots, leases, receiving"
+
+
+@pytest.fixture(scope="module")
+async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, str]]:
+    data_dir = tmp_path_factory.mktemp("data")
+    async with Services.start(data_dir) as started:
+        migrate(started.environment["AISHA_DATABASE_URL"])
+        yield started.environment
+    erase(data_dir)
+
+
+@pytest.fixture
+async def app(services: dict[str, str], tmp_path: Path) -> AsyncIterator[App]:
+    async with Sandbox.open(tmp_path / "sandbox") as sandbox, aiohttp.ClientSession() as http:
+        app = App(services, sandbox, http, tmp_path)
+        await app.query(f"TRUNCATE {TABLES} CASCADE")
+        yield app
+        await app.end()
+
+
+@pytest.fixture
+async def crowd(app: App) -> Crowd:
+    crowd = Crowd(app)
+    await crowd.gather(20)
+    return crowd
+
+
+@pytest.fixture
+async def proxy(app: App) -> AsyncIterator[Alternation]:
+    async with Alternation(app.http) as proxy:
+        yield proxy
