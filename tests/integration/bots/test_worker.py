@@ -1,0 +1,155 @@
+"""A worker that is told to stop: what it does is finished or given back, and never counted as its failure."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+import pytest
+from tests.e2e.media import write
+from tests.integration.bots.harness import AISHA, App, free_port, until
+from tests.speech import prompts
+
+from aisha.transcribe.audio import blocks
+
+RECORDINGS = 6
+PIECE_SECONDS = 50
+
+
+class Worker:
+    """One `aisha worker` that decodes one recording at a time."""
+
+    def __init__(self, app: App, models: Path, **settings: str) -> None:
+        self._app = app
+        self.metrics = free_port()
+        self.log = app.folder / f"worker-{self.metrics}.log"
+        own = {"AISHA_MODELS_DIR": str(models), "AISHA_WORKER_METRICS_PORT": str(self.metrics)}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [AISHA, "worker", "--concurrency", "1"],
+                env=app.environment | own | settings,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def readiness(self) -> tuple[int, dict[str, str]]:
+        """Return the status and the checks."""
+        try:
+            async with self._app.http.get(f"http://127.0.0.1:{self.metrics}/health/ready") as answer:
+                return answer.status, (await answer.json())["checks"]
+        except aiohttp.ClientError:
+            return 0, {}
+
+    async def ready(self) -> "Worker":
+        await until(self._is_ready, 90, f"a worker; its log: {self.log.read_text()[-2000:]}")
+        return self
+
+    async def _is_ready(self) -> bool:
+        return (await self.readiness())[0] == 200
+
+    async def ended(self) -> int:
+        await until(
+            lambda: self.process.poll() is not None, 60, f"a worker's end: {self.log.read_text()[-2000:]}"
+        )
+        return self.process.wait()
+
+
+@pytest.fixture
+async def start(app: App, models_dir: Path) -> AsyncIterator[list[Worker]]:
+    """Workers that a test has started; they are killed at its end."""
+    workers: list[Worker] = []
+    yield workers
+    for worker in workers:
+        if worker.process.poll() is None:
+            os.kill(worker.process.pid, signal.SIGKILL)
+            worker.process.wait()
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Different recordings, each too short for segments and long enough to be interrupted."""
+    folder = tmp_path_factory.mktemp("recordings")
+    speech = np.concatenate([block for clip in prompts() for block in blocks(clip.path)])
+    length = PIECE_SECONDS * 16_000
+    pieces = [np.resize(np.roll(speech, -n * length // 2), length) for n in range(RECORDINGS)]
+    return [write(folder / f"{n}.ogg", piece) for n, piece in enumerate(pieces)]
+
+
+async def send(app: App, recordings: list[Path]) -> int:
+    """Have a person send them all; return the chat."""
+    chat = await app.control.user()
+    for recording in recordings:
+        await app.control.ask("POST", f"/chats/{chat}/messages", kind="voice", path=str(recording))
+    return chat
+
+
+async def states(app: App) -> list[str]:
+    return [row["state"] for row in await app.query("SELECT state FROM jobs ORDER BY id")]
+
+
+async def test_a_worker_finishes_what_runs_takes_nothing_new_and_ends(
+    app: App, start: list[Worker], recordings: list[Path], models_dir: Path
+) -> None:
+    start.append(Worker(app, models_dir))
+    await app.bot().ready()
+    worker = await start[0].ready()
+    assert (await worker.readiness())[1] == dict.fromkeys(("workers", "database", "redis", "objects"), "ok")
+    await send(app, recordings)
+    await until(lambda: _any(app, "started"), 60, "a job that runs")
+    worker.process.terminate()
+    assert await worker.ended() == 0
+    left = await states(app)
+    assert "started" not in left
+    assert "done" in left
+    assert set(left) & {"waiting", "queued"}
+    assert await app.query("SELECT * FROM workers") == []
+
+
+async def test_a_worker_without_time_to_finish_gives_its_jobs_back_unblamed(
+    app: App, start: list[Worker], recordings: list[Path], models_dir: Path
+) -> None:
+    await app.bot().ready()
+    start.append(Worker(app, models_dir, AISHA_DRAIN_SECONDS="0"))
+    await start[0].ready()
+    chat = await send(app, recordings[:2])
+    await until(lambda: _any(app, "started"), 60, "a job that runs")
+    start[0].process.terminate()
+    assert await start[0].ended() == 0
+    given_back = await app.query("SELECT attempts FROM jobs WHERE error = 'its worker was stopped'")
+    assert given_back == [{"attempts": 0}] * len(given_back) != []
+    start.append(Worker(app, models_dir))
+    await until(lambda: _all(app, "done"), 90, "another worker to do them")
+    await until(lambda: _answers(app, chat) == 2, 20, "the answers")
+    await asyncio.sleep(1)
+    assert _answers(app, chat) == 2
+
+
+async def test_a_worker_that_cannot_reach_a_service_says_which(
+    app: App, start: list[Worker], models_dir: Path
+) -> None:
+    start.append(Worker(app, models_dir, AISHA_S3_SECRET_KEY="wrong"))
+    await until(lambda: _blames_objects(start[0]), 60, "a worker that is not ready")
+
+
+async def _blames_objects(worker: Worker) -> bool:
+    status, checks = await worker.readiness()
+    return status == 503 and checks.get("objects", "ok") != "ok" and checks.get("database") == "ok"
+
+
+async def _any(app: App, state: str) -> bool:
+    return state in await states(app)
+
+
+async def _all(app: App, state: str) -> bool:
+    return set(await states(app)) == {state}
+
+
+def _answers(app: App, chat: int) -> int:
+    views = app.sandbox.core.messages.views(chat, limit=100)
+    return sum(
+        view["from_bot"] and not view["message"].get("text", "").startswith(("🎧", "⏳")) for view in views
+    )
