@@ -3,9 +3,9 @@
 import json
 import os
 
-from tests.bench import decoding, running
+from tests.bench import bots, decoding, running
 
-for measure in (*running.FIGURES, *decoding.FIGURES):
+for measure in (*running.FIGURES, *decoding.FIGURES, *bots.FIGURES):
     if os.environ.get("ONLY", measure.__name__) == measure.__name__:
         for line in measure():
             print(json.dumps(line), flush=True)
