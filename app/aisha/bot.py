@@ -58,7 +58,7 @@ NEEDED_BY_WEBHOOK = ("webhook_url", "webhook_secret")
 class BotProcess:
     """The bot's composition root.
 
-    1. It joins the bots that are there, opens the pool, the bucket and the session, and starts the health server.
+    1. It makes sure of database and bucket, joins the bots that are there, and starts the health server.
     2. Updates come by polling, while it holds the lease for that, or to its webhook, once all services answer.
     3. Each stage of the message path is a loop: it waits to be woken, or a moment, and takes one step. PostgreSQL holds
        all state, so a step that fails is taken again and a loop needs no memory. All bots serve all stages; the chores
@@ -88,12 +88,12 @@ class BotProcess:
             timeout=REQUEST_SECONDS,
         )
         await _reachable(self._address)
+        await asyncio.to_thread(self._objects.check)
         async with (
             self._presence,
             Bot(self._settings.secret("bot_token"), session=session) as bot,
             open_pool(self._address, POOL_SIZE, self._presence.id, self._presence.admit) as pool,
         ):
-            await asyncio.to_thread(self._objects.check)
             await self._serve(bot, pool, stopped)
 
     async def _serve(self, bot: Bot, pool: Pool, stopped: asyncio.Event) -> None:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from aisha import metrics, texts
 from aisha.database.connect import DURABLE, Connection, Pool, Wakeups
 from aisha.database.lease import Lease
+from aisha.database.presence import LapsedError
 from aisha.deliver.answer import reply
 
 log = structlog.get_logger(__name__)
@@ -115,6 +116,8 @@ class Handler:
                     error = f"not an update as the Bot API describes it: {invalid.error_count()} errors"
                     log.warning("update ignored", reason=error, update_keys=sorted(row["update"]))
                     row["attempts"] = ATTEMPTS
+                except LapsedError:
+                    raise
                 except Exception as failure:
                     if isinstance(failure, psycopg.Error) and not isinstance(failure, psycopg.DataError):
                         raise  # the database's fault or the schema's, not this update's

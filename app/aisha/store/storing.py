@@ -15,6 +15,7 @@ from aiogram.exceptions import TelegramAPIError, TelegramRetryAfter
 
 from aisha import metrics
 from aisha.database.connect import LOST, Connection, Pool, Wakeups, locked, notify
+from aisha.database.presence import LapsedError
 from aisha.errors import AudioError, EmptyFileError, FileGoneError, TooLargeError
 from aisha.queue.lanes import lane_of
 from aisha.receive.recordings import answer_known, refuse
@@ -114,7 +115,7 @@ class Storer:
             await refuse(connection, message, OUTCOMES[type(error)], str(error))
         except TelegramRetryAfter as error:
             await self._later(connection, row, error, error.retry_after)
-        except (FetchInterruptedError, TelegramAPIError, OSError, *UNREACHABLE) as error:
+        except (FetchInterruptedError, TelegramAPIError, LapsedError, OSError, *UNREACHABLE) as error:
             await self._later(connection, row, error, _pause(row))
         except LOST:
             raise

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from typing import Any
 
 import aiohttp
@@ -155,6 +156,16 @@ async def _refuses(app: App, bot: Bot) -> bool:
     except aiohttp.ClientConnectorError:
         return True
     return False
+
+
+async def test_what_waits_at_the_port_when_a_bot_is_told_to_end_is_answered(app: App, bot: Bot) -> None:
+    bot.process.send_signal(signal.SIGSTOP)
+    posts = [asyncio.create_task(post(app, bot, {"update_id": number})) for number in range(20)]
+    await asyncio.sleep(0.5)
+    bot.process.terminate()
+    bot.process.send_signal(signal.SIGCONT)
+    assert await asyncio.gather(*posts) == [200] * 20
+    assert await bot.ended() == 0
 
 
 async def test_the_port_is_closed_until_the_services_answer(app: App) -> None:
