@@ -86,7 +86,7 @@ def compress(source: object, store: Path, epoch: int | None) -> dict:
     try:
         with os.fdopen(handle, "wb") as file:
             packed = Hashing(file)
-            with gzip.GzipFile(filename="", mode="wb", compresslevel=6, fileobj=packed, mtime=0) as zipped:
+            with gzip.GzipFile(filename="", mode="wb", compresslevel=4, fileobj=packed, mtime=0) as zipped:
                 plain = Hashing(zipped)
                 if epoch is None:
                     shutil.copyfileobj(source, plain, CHUNK)
