@@ -68,9 +68,15 @@ HORSE_AT_WORK = 0.05
 
 
 def horses(tree: Tree) -> list[psutil.Process]:
-    """Return the work-horses, those that wait for a job among them, once one is at work."""
-    found = [horse for worker in tree.workers() for horse in worker.children()]
-    return found if any(horse.cpu_times().user > HORSE_AT_WORK for horse in found) else []
+    """Return the work-horses, those that wait for a job among them, once one is at work.
+
+    None while a process ends that was just listed, as cold workers do when the warm ones have come.
+    """
+    try:
+        found = [horse for worker in tree.workers() for horse in worker.children()]
+        return found if any(horse.cpu_times().user > HORSE_AT_WORK for horse in found) else []
+    except psutil.NoSuchProcess:
+        return []
 
 
 def kill_horses(tree: Tree) -> None:
