@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -41,6 +42,12 @@ def name(host):
     return host.backend.host
 
 
+def only(host, one):
+    """Skip a long test on all hosts but one."""
+    if name(host) != one:
+        pytest.skip("once is enough")
+
+
 def records(host):
     """Return the records of what a builder keeps, the newest first."""
     paths = host.check_output(f"ls -t {FOLDER}/built/*/record.json").split()
@@ -67,6 +74,12 @@ def run(host, reference, command, options=""):
     return host.check_output(f"docker run {CONFINED} {options} {reference} {command}")
 
 
+def find(host, reference, expression):
+    """Return the paths that find finds in the image, as far as its user sees them."""
+    script = f"find / -xdev {expression} 2> /dev/null; true"
+    return set(run(host, reference, f"-c {shlex.quote(script)}", "--entrypoint=/bin/sh").split())
+
+
 def python(host, reference, code):
     return run(host, reference, f"-c '{code}'", "--entrypoint=/opt/aisha/bin/python")
 
@@ -81,8 +94,7 @@ def test_speech_becomes_text_without_network_rights_or_a_writable_file(host, ref
     said = run(
         host, reference, f"transcribe /speech/{wave} --format txt", f"{MODELS} --volume={SPEECH}:/speech:ro"
     )
-    assert "had been" in said or "and" in said.split()
-    assert len(said.split()) > 5
+    assert "john dashwood had then leisure to consider" in said
 
 
 def test_it_runs_as_a_user_without_rights(host, reference):
@@ -92,18 +104,19 @@ def test_it_runs_as_a_user_without_rights(host, reference):
     assert run(host, reference, "", "--entrypoint=/usr/bin/id").startswith(
         "uid=10001(aisha) gid=10001(aisha)"
     )
-    writable = run(host, reference, "/ -xdev -writable -not -type l", "--entrypoint=/usr/bin/find")
-    assert set(writable.split()) <= {"/tmp", "/var/tmp", "/run/lock", "/dev/null"}
+    assert find(host, reference, "-writable -not -type l -not -path '/proc/*'") <= {
+        "/tmp",
+        "/var/tmp",
+        "/run/lock",
+    }
 
 
 def test_what_only_the_build_needed_is_not_in_it(host, reference):
-    found = run(
-        host,
-        reference,
-        "/ -xdev ( -name pip* -o -name *.whl -o -name apt -o -name setuptools -o -name ensurepip -o -name gcc ) -not -path /var/lib/dpkg/*",
-        "--entrypoint=/usr/bin/find",
-    )
-    assert not [path for path in found.split() if not path.startswith(("/usr/share/doc/", "/proc/"))]
+    names = ("pip", "pip-*", "*.whl", "apt", "setuptools", "ensurepip", "gcc", "wheels", "source")
+    found = find(host, reference, " -o ".join(f"-name '{each}'" for each in names))
+    assert {
+        path for path in found if not path.startswith(("/proc/", "/usr/share/", "/var/", "/etc/"))
+    } == set()
 
 
 def test_no_module_is_compiled_at_a_start(host, reference):
@@ -181,6 +194,7 @@ def test_both_engines_make_the_same_image(host):
 
 
 def test_a_registry_that_was_emptied_is_given_the_image_again_without_a_build(host):
+    only(host, "images-bookworm")
     before = host.check_output(f"stat --format=%Y {FOLDER}/built/{record(host)['tag']}/record.json")
     host.run_test(
         "systemctl stop docker-registry && rm -rf /var/lib/docker-registry/docker && systemctl start docker-registry"
@@ -193,6 +207,7 @@ def test_a_registry_that_was_emptied_is_given_the_image_again_without_a_build(ho
 
 
 def test_a_changed_file_of_the_app_makes_another_image_and_only_one_new_layer(host, tmp_path):
+    only(host, "images-trixie")
     subprocess.run(("git", "clone", "--quiet", "--no-hardlinks", ROOT, tmp_path), check=True)
     with (tmp_path / "app/aisha/texts.py").open("a") as file:
         file.write("\nCHANGED = True\n")
@@ -208,6 +223,7 @@ def test_a_changed_file_of_the_app_makes_another_image_and_only_one_new_layer(ho
 
 
 def test_what_cannot_work_is_refused_before_anything_changes(host):
+    only(host, "images-trixie")
     wrong = {
         "images_registry": "https://registry/v2",
         "images_name": "Aisha!",
@@ -231,8 +247,7 @@ def test_what_cannot_work_is_refused_before_anything_changes(host):
     ],
 )
 def test_a_registry_or_an_engine_that_will_not_do_is_refused(host, variables, said):
-    if name(host) != HOSTS[1]:
-        pytest.skip("once is enough")
+    only(host, "images-trixie")
     run = played(host, **variables)
     assert run.returncode != 0
     assert "changed=0" in run.stdout
