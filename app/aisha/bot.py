@@ -100,30 +100,12 @@ class BotProcess:
         agreement = Agreement(self._settings.bot_mode)
         poll, chores = self._lease("poll", agreement.to_poll), self._lease("chores", _always)
         poller = Poller(bot, pool, self._wakeups, poll)
-        webhook = (
-            Webhook(self._settings, pool, self._wakeups) if self._settings.bot_mode == "webhook" else None
-        )
+        webhook = self._webhook(pool)
         storer = Storer(bot, pool, self._objects, self._settings, self._wakeups)
         sender = Sender(bot, pool, self._wakeups, lambda: caught_up(bot, pool, self._settings.bot_mode))
-        health = HealthServer(
-            self._settings.metrics_host,
-            self._settings.health_port,
-            lambda: self._check(pool, poller, webhook),
-        )
-        try:
-            await health.start()
-        except OSError as error:
-            port = f"AISHA_HEALTH_PORT {self._settings.health_port}"
-            raise ServiceError(f"{port} cannot be used: {error.strerror}") from None
-        receiving = [
-            asyncio.create_task(self._listen(webhook, pool))
-            if webhook
-            else asyncio.create_task(forever("receive", poller.step, _at_once))
-        ]
-        keeping = [
-            asyncio.create_task(self._presence.keep()),
-            asyncio.create_task(self._wakeups.listen()),
-        ]
+        health = await self._open_health(lambda: self._check(pool, poller, webhook))
+        receiving = [asyncio.create_task(self._receive(poller, webhook, pool))]
+        keeping = [asyncio.create_task(self._presence.keep()), asyncio.create_task(self._wakeups.listen())]
         loops = [*self._stages(bot, pool, storer, sender), *self._chores(pool, chores)]
         log.info("started", api=self._settings.api_url, bot=self._presence.id)
         try:
@@ -140,6 +122,30 @@ class BotProcess:
             await sender.close()
             await end(keeping)
             await health.close()
+
+    def _webhook(self, pool: Pool) -> Webhook | None:
+        if self._settings.bot_mode == "polling":
+            return None
+        return Webhook(self._settings, pool, self._wakeups)
+
+    async def _open_health(self, check: Callable[[], Awaitable[Checks]]) -> HealthServer:
+        health = HealthServer(self._settings.metrics_host, self._settings.health_port, check)
+        try:
+            await health.start()
+        except OSError as error:
+            port = f"AISHA_HEALTH_PORT {self._settings.health_port}"
+            raise ServiceError(f"{port} cannot be used: {error.strerror}") from None
+        return health
+
+    async def _receive(self, poller: Poller, webhook: Webhook | None, pool: Pool) -> None:
+        """Poll, or open the webhook's port once every service answers."""
+        if not webhook:
+            await forever("receive", poller.step, _at_once)
+            return
+        while any(state != "ok" for state in (await self._services(pool)).values()):  # noqa: ASYNC110 - none has an event
+            await asyncio.sleep(0.2)
+        await webhook.start()
+        await asyncio.Event().wait()
 
     def _stages(self, bot: Bot, pool: Pool, storer: Storer, sender: Sender) -> list[asyncio.Task[None]]:
         """Start the stages that every bot serves."""
@@ -186,13 +192,6 @@ class BotProcess:
         lease = Lease(name, self._presence.id, lambda: self._presence.valid, wanted)
         self._presence.leases.append(lease)
         return lease
-
-    async def _listen(self, webhook: Webhook, pool: Pool) -> None:
-        """Open the webhook's port once every service answers."""
-        while any(state != "ok" for state in (await self._services(pool)).values()):  # noqa: ASYNC110 - none has an event
-            await asyncio.sleep(0.2)
-        await webhook.start()
-        await asyncio.Event().wait()
 
     async def _hand_over(self, pool: Pool, *leases: Lease) -> None:
         """Let other bots have the leases at once, or when they lapse."""

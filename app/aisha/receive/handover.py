@@ -43,6 +43,6 @@ async def _holder(connection: Connection) -> str | None:
 @click.command("handover")
 def handover_command() -> None:
     """Have another bot poll."""
-    loaded = settings.load()
+    loaded = settings.load_running()
     logs.configure(loaded, "handover")
     click.echo(asyncio.run(handover(loaded.database_address)))

@@ -72,8 +72,9 @@ class Webhook:
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=FINISH_SECONDS)
         await self._runner.setup()
         address = (self._settings.webhook_host, self._settings.webhook_port)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         try:
-            self._listener = await asyncio.to_thread(socket.create_server, address, backlog=BACKLOG)
+            self._listener = socket.create_server(address, family=family, backlog=BACKLOG)
         except OSError as error:
             raise ServiceError(f"AISHA_WEBHOOK_PORT {address[1]} cannot be used: {error.strerror}") from None
         self._site = web.SockSite(self._runner, self._listener, backlog=BACKLOG)
