@@ -80,14 +80,16 @@ async def test_an_injected_update_may_repeat_an_old_id(bot: Bot, control: Contro
 class Receiver:
     """A webhook that fails `failures` times, then answers with `reply`."""
 
-    def __init__(self, failures: int = 0, reply: dict | None = None) -> None:
-        self.failures, self.reply, self.seen = failures, reply, []
+    def __init__(self, failures: int = 0, reply: dict | None = None, retry_after: int = 0) -> None:
+        self.failures, self.reply, self.seen, self.times = failures, reply, [], []
+        self.headers = {"Retry-After": str(retry_after)} if retry_after else None
 
     async def receive(self, request: web.Request) -> web.Response:
         update = await request.json()
         self.seen.append((request.headers.get("X-Telegram-Bot-Api-Secret-Token"), update))
+        self.times.append(time.monotonic())
         if len(self.seen) <= self.failures:
-            return web.Response(status=500)
+            return web.Response(status=500, headers=self.headers)
         return web.json_response(self.reply) if self.reply else web.Response()
 
     async def __aenter__(self) -> str:
@@ -124,6 +126,26 @@ async def test_a_webhook_gets_the_secret_and_is_tried_again_after_a_failure(
         await bot.delete_webhook()
     assert "500" in info.last_error_message
     assert info.pending_update_count == 0
+
+
+async def test_a_webhook_that_asks_for_time_is_given_it(bot: Bot, control: Control, ann: int) -> None:
+    receiver = Receiver(failures=2, retry_after=1)
+    async with receiver as url:
+        await bot.set_webhook(url)
+        await control.say(ann, "hello")
+        await until(lambda: len(receiver.seen) == 3)
+        await bot.delete_webhook()
+    assert receiver.times[2] - receiver.times[0] > 1.9
+
+
+async def test_setting_a_webhook_ends_a_waiting_poll(bot: Bot) -> None:
+    poll = asyncio.create_task(bot.get_updates(timeout=20))
+    await asyncio.sleep(0.2)
+    await bot.set_webhook("http://127.0.0.1:9/", max_connections=100, allowed_updates=["message"])
+    with pytest.raises(TelegramConflictError, match="terminated by setWebhook"):
+        await poll
+    info = await bot.get_webhook_info()
+    assert (info.max_connections, info.allowed_updates) == (100, ["message"])
 
 
 async def test_a_method_in_a_webhook_answer_is_carried_out(bot: Bot, control: Control, ann: int) -> None:
