@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
 COMPILE = $(BIN)/python -m compileall -q app
 
-.PHONY: help run test test-fast test-app test-roles lint format bench bench-site hosts hosts-down lock clean
+.PHONY: help run test test-fast test-app test-roles lint format bench bench-site hosts hosts-down rehearsal rehearsal-down lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,12 @@ hosts: $(VENV)/.dev ## three bare test hosts on this machine: services, app-1 an
 
 hosts-down: $(VENV)/.dev ## remove every test host, and Docker's engine if it was started for them
 	@$(BIN)/python molecule/shared/hosts.py down --all
+
+rehearsal: $(VENV)/.dev ## a whole production on this machine, with the sandbox standing for Telegram
+	@$(BIN)/python molecule/shared/rehearsal.py up
+
+rehearsal-down: $(VENV)/.dev ## remove it, and every other test host
+	@$(BIN)/python molecule/shared/rehearsal.py down
 
 bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that made it
 	@$(BIN)/python -m tests.bench

@@ -1,0 +1,187 @@
+"""What an operator does with releases, and what people who talk to the bot see of it."""
+
+import json
+import os
+import re
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SANDBOX = "http://127.0.0.1:8080/sandbox/api"
+APP = ("app-1", "app-2")
+ANSWER_SECONDS = 90
+
+
+def ansible(playbook, *arguments, check=True):
+    """Run a playbook as the operator does, and return what it printed."""
+    command = (
+        "ansible-playbook",
+        "-i",
+        "inventories/rehearsal",
+        f"ansible/playbooks/{playbook}.yml",
+        *arguments,
+    )
+    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) is check, done.stdout[-4000:]
+    return done.stdout
+
+
+def inside(host, *command):
+    return subprocess.run(
+        ("docker", "exec", host, *command), capture_output=True, text=True, check=True
+    ).stdout
+
+
+def containers(host):
+    """The app's containers on a host: their names and releases."""
+    form = '{{.Names}} {{.Label "aisha.release"}}'
+    lines = inside(host, "docker", "ps", "--filter=label=aisha.service", f"--format={form}").splitlines()
+    return dict(line.split() for line in lines)
+
+
+def releases():
+    """The releases that run: each service's, the same on both hosts."""
+    found = {}
+    for host in APP:
+        for name, release in containers(host).items():
+            found.setdefault(name.split("-")[1], set()).add(release)
+    return found
+
+
+def audit():
+    return [json.loads(line) for line in inside("services", "cat", "/var/log/aisha/audit.jsonl").splitlines()]
+
+
+def ask(path, body=None):
+    """Speak with the sandbox as a person's client does."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{SANDBOX}{path}", data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.loads(answer.read())
+
+
+@pytest.fixture(scope="module")
+def somebody():
+    """The chat of somebody new."""
+    return ask("/users", {"first_name": "Ann"})["id"]
+
+
+def answered(chat, text):
+    """Say something and return whether the bot's next words come in time."""
+    before = len(ask(f"/chats/{chat}/messages")["messages"])
+    ask(f"/chats/{chat}/messages", {"text": text})
+    until = time.monotonic() + ANSWER_SECONDS
+    while time.monotonic() < until:
+        if len(ask(f"/chats/{chat}/messages")["messages"]) >= before + 2:
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def test_the_bot_answers(somebody):
+    assert answered(somebody, "/start")
+
+
+def test_each_container_is_confined_and_shows_no_secret():
+    token = (ROOT / ".cache" / "hosts" / "bot-token").read_text().split()[0]
+    for host in APP:
+        shown = inside(host, "sh", "-c", "docker inspect $(docker ps -q --filter=label=aisha.service)")
+        assert token not in shown
+        for container in json.loads(shown):
+            settings = container["HostConfig"]
+            assert settings["ReadonlyRootfs"]
+            assert settings["CapDrop"] == ["ALL"]
+            assert "no-new-privileges" in settings["SecurityOpt"]
+            assert settings["RestartPolicy"]["Name"] == "unless-stopped"
+            assert not settings["Privileged"]
+            assert container["Config"]["User"] == "10001:10001"
+            assert "@sha256:" in container["Config"]["Image"]
+
+
+def test_a_change_of_the_environment_rolls_both_hosts_and_a_second_run_nothing(somebody):
+    before = releases()
+    said = ansible("deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "debug"}}', "--check")
+    assert "app-1: bot: AISHA_LOG_LEVEL: None -> debug" in said
+    assert releases() == before
+    ansible("deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "debug"}}')
+    after = releases()
+    assert after["bot"] != before["bot"]
+    assert after["worker"] == before["worker"]
+    assert [len(each) for each in after.values()] == [1, 1]
+    assert "nothing: every host runs its release" in ansible(
+        "deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "debug"}}'
+    )
+    assert answered(somebody, "/help")
+
+
+def test_going_back_needs_no_argument(somebody):
+    before = releases()
+    listed = re.findall(r"([* ]) (\d{8}-\d{6})", ansible("rollback", "--tags", "list"))
+    assert [mark for mark, _ in listed].count("*") == 1
+    ansible("rollback")
+    after = releases()
+    assert after["bot"] != before["bot"]
+    assert after["worker"] == before["worker"]
+    assert audit()[-1]["action"] == "rollback"
+    assert audit()[-1]["result"] == "succeeded"
+    assert answered(somebody, "/start")
+
+
+@pytest.mark.parametrize(
+    ("title", "settings"),
+    [
+        ("does not start", {"AISHA_DEFAULT_LANGUAGE": "xx"}),
+        ("is never ready", {"AISHA_S3_BUCKET": "not-ours"}),
+    ],
+)
+def test_a_bad_release_goes_back_by_itself(title, settings, somebody):
+    before = releases()
+    said = ansible(
+        "deploy", "-e", json.dumps({"bot_environment": settings, "bot_ready_seconds": 8}), check=False
+    )
+    assert "bot stays as it was" in said
+    assert "aisha-bot-1-" in said
+    assert releases() == before
+    assert audit()[-1]["result"] == "failed"
+    assert answered(somebody, "/help")
+
+
+def test_a_release_that_fails_later_goes_back_too(somebody):
+    """The worker is rolled after the bot of its host, so that bot has to go back as well."""
+    before = releases()
+    change = {
+        "bot_environment": {"AISHA_LOG_LEVEL": "warning"},
+        "worker_environment": {"AISHA_DEFAULT_LANGUAGE": "xx"},
+    }
+    said = ansible("deploy", "-e", json.dumps(change), check=False)
+    assert "bot on app-1 is back at" in said
+    assert releases() == before
+    assert answered(somebody, "/start")
+
+
+def test_a_killed_release_leaves_everything_serving_and_the_next_one_finishes_it(somebody):
+    change = ("-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "error"}}', "-e", "release_unit_seconds=5")
+    command = ("ansible-playbook", "-i", "inventories/rehearsal", "ansible/playbooks/deploy.yml", *change)
+    running = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+    )
+    for line in running.stdout:
+        if line.startswith("TASK [Bring the service to its release]"):
+            break
+    os.killpg(running.pid, 9)
+    running.wait()
+    assert answered(somebody, "/help")
+    said = ansible("deploy", *change)
+    assert "did not finish; this run goes on from what it left" in said
+    assert [len(each) for each in releases().values()] == [1, 1]
+    ansible("rollback")

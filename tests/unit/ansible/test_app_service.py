@@ -1,0 +1,152 @@
+"""A service's releases and containers on one host; the containers themselves are tested by the scenarios."""
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILE = Path(__file__).parents[3] / "ansible/plugins/modules/app_service.py"
+SPEC = importlib.util.spec_from_file_location("app_service", FILE)
+app_service = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(app_service)
+
+PARAMETERS: dict[str, Any] = {
+    "service": "bot",
+    "image": "registry:5000/aisha@sha256:1",
+    "environment": {"AISHA_LOG_LEVEL": "info"},
+    "secrets": {"AISHA_BOT_TOKEN": "1:secret"},
+    "command": ["bot"],
+    "instances": 2,
+    "slots": 2,
+    "ports": [{"container": 8080, "host": 8100, "address": "0.0.0.0"}],
+    "mounts": {"/var/lib/aisha/models": "/models"},
+    "memory_mib": 512,
+    "pids": 256,
+    "scratch_mib": 64,
+    "user": f"{os.getuid()}:{os.getgid()}",
+    "ready_port": 8081,
+    "ready_path": "/health/ready",
+    "live_path": "/health/live",
+    "ready_seconds": 60,
+    "drain_seconds": 30,
+    "wait_for_drain": True,
+}
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(app_service, "RELEASES", tmp_path)
+    return app_service.Host("bot")
+
+
+def container(
+    release: str, *, instance: int = 1, running: bool = True, restart: str = "unless-stopped"
+) -> dict:
+    labels = {
+        "aisha.service": "bot",
+        "aisha.release": release,
+        "aisha.instance": str(instance),
+        "aisha.slot": "0",
+    }
+    return {
+        "Config": {"Labels": labels},
+        "State": {"Running": running, "Restarting": False},
+        "HostConfig": {"RestartPolicy": {"Name": restart}},
+    }
+
+
+def test_a_release_is_named_by_what_is_in_it() -> None:
+    manifest = app_service.manifest_of(PARAMETERS)
+    assert app_service.release_of(manifest) == app_service.release_of(app_service.manifest_of(PARAMETERS))
+    for change in (
+        {"image": "registry:5000/aisha@sha256:2"},
+        {"environment": {"AISHA_LOG_LEVEL": "debug"}},
+        {"secrets": {"AISHA_BOT_TOKEN": "1:other"}},
+        {"memory_mib": 1024},
+    ):
+        other = app_service.manifest_of(PARAMETERS | change)
+        assert app_service.release_of(other) != app_service.release_of(manifest), change
+
+
+def test_a_manifest_has_no_secret_in_it() -> None:
+    assert "1:secret" not in str(app_service.manifest_of(PARAMETERS))
+
+
+def test_changes_are_told_in_words_and_secrets_by_name_only() -> None:
+    old = app_service.manifest_of(PARAMETERS)
+    new = app_service.manifest_of(
+        PARAMETERS
+        | {"image": "i@sha256:2", "environment": {}, "secrets": {"AISHA_BOT_TOKEN": "2:new"}, "instances": 3}
+    )
+    assert app_service.changes_between(old, new) == [
+        "image registry:5000/aisha@sha256:1 -> i@sha256:2",
+        "AISHA_LOG_LEVEL: info -> None",
+        "instances: 2 -> 3",
+        "secret AISHA_BOT_TOKEN",
+    ]
+    assert app_service.changes_between(old, old) == []
+    assert app_service.changes_between(None, old) == ["first release, registry:5000/aisha@sha256:1"]
+
+
+def test_a_release_is_written_whole_with_its_secrets_for_its_user_only(host: Any) -> None:
+    manifest = app_service.manifest_of(PARAMETERS)
+    release = app_service.release_of(manifest)
+    assert not host.is_whole(release)
+    host.write(manifest, PARAMETERS["secrets"])
+    assert host.is_whole(release)
+    secret = host.folder / release / "secrets" / "AISHA_BOT_TOKEN"
+    assert secret.read_text() == "1:secret"
+    assert secret.stat().st_mode & 0o777 == 0o400
+    assert secret.parent.stat().st_mode & 0o777 == 0o500
+
+
+def test_a_release_whose_secret_was_changed_by_hand_is_not_whole(host: Any) -> None:
+    manifest = app_service.manifest_of(PARAMETERS)
+    host.write(manifest, PARAMETERS["secrets"])
+    secret = host.folder / app_service.release_of(manifest) / "secrets" / "AISHA_BOT_TOKEN"
+    secret.chmod(0o600)
+    secret.write_text("1:other")
+    assert not host.is_whole(app_service.release_of(manifest))
+
+
+def test_the_current_release_is_the_one_that_was_remembered(host: Any) -> None:
+    assert host.current == ""
+    host.write(app_service.manifest_of(PARAMETERS), PARAMETERS["secrets"])
+    release = app_service.release_of(app_service.manifest_of(PARAMETERS))
+    host.remember(release)
+    assert host.current == release
+    host.remember("")
+    assert host.current == ""
+
+
+def test_a_container_is_confined_and_its_secrets_are_not_among_its_arguments() -> None:
+    manifest = app_service.manifest_of(PARAMETERS)
+    arguments = app_service.run_arguments(manifest, "abc", Path("/var/lib/aisha/releases/bot/abc"), 2, 1)
+    assert {
+        "--read-only",
+        "--cap-drop=ALL",
+        "--security-opt=no-new-privileges",
+        "--memory=512m",
+        "--pids-limit=256",
+        "--restart=unless-stopped",
+        "--name=aisha-bot-2-b",
+        "--publish=0.0.0.0:8103:8080/tcp",
+        "--env=AISHA_LOG_LEVEL=info",
+    } <= set(arguments)
+    assert "1:secret" not in " ".join(arguments)
+    assert arguments[-2:] == ["registry:5000/aisha@sha256:1", "bot"]
+
+
+def test_every_slot_of_every_instance_has_a_port_of_its_own() -> None:
+    port = PARAMETERS["ports"][0]
+    found = [app_service.published(port, 2, instance, slot) for instance in (1, 2) for slot in (0, 1)]
+    assert found == [f"0.0.0.0:{number}:8080/tcp" for number in (8100, 8101, 8102, 8103)]
+
+
+def test_a_container_serves_when_it_runs_and_was_not_told_to_end() -> None:
+    assert app_service.is_wanted(container("abc"), "abc")
+    assert not app_service.is_wanted(container("old"), "abc")
+    assert not app_service.is_wanted(container("abc", running=False), "abc")
+    assert not app_service.is_wanted(container("abc", restart="no"), "abc")

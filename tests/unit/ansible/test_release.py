@@ -1,0 +1,115 @@
+"""A release of the fleet: what each host is to run, in words, in a manifest, and back."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILE = Path(__file__).parents[3] / "ansible/plugins/filter/release.py"
+SPEC = importlib.util.spec_from_file_location("release", FILE)
+release = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(release)
+
+GROUPS = {"bots": ["app-1"], "workers": ["app-1", "app-2"]}
+
+
+def prepared(name: str, **more: Any) -> dict[str, Any]:
+    """Return what app_service tells of a release that is to replace `old`."""
+    told = {
+        "release": name,
+        "current": "old",
+        "changes": ["image a -> b"],
+        "must_roll": True,
+        "failed": False,
+    }
+    return told | more
+
+
+def hostvars() -> dict[str, dict[str, Any]]:
+    return {
+        "app-1": {"bot_release": prepared("b1"), "worker_release": prepared("w1", must_roll=False)},
+        "app-2": {"worker_release": prepared("w2")},
+    }
+
+
+def manifest(name: str, **more: Any) -> dict[str, Any]:
+    return {"id": name, "who": "me", "units": {"app-1": {"bot": f"b-{name}"}}, **more}
+
+
+def test_units_go_host_by_host_and_the_bot_of_a_host_first() -> None:
+    units = release.release_units(hostvars(), GROUPS)
+    assert [(unit["host"], unit["service"]) for unit in units] == [
+        ("app-1", "bot"),
+        ("app-1", "worker"),
+        ("app-2", "worker"),
+    ]
+
+
+def test_a_host_that_could_not_be_prepared_in_check_mode_is_left_out() -> None:
+    assert release.release_units({"app-1": {"bot_release": {"skipped": True}}}, {"bots": ["app-1"]}) == []
+
+
+def test_the_plan_says_what_changes_where_and_only_that() -> None:
+    plan = release.release_plan(release.release_units(hostvars(), GROUPS))
+    assert plan == ["app-1: bot: image a -> b", "app-2: worker: image a -> b"]
+    assert release.release_plan([]) == ["nothing: every host runs its release"]
+
+
+def test_a_manifest_becomes_the_units_to_go_back_to() -> None:
+    units = release.release_units(hostvars(), GROUPS)
+    written = release.release_manifest(units, "1", "me", {"image": "b"})
+    assert written == {
+        "id": "1",
+        "who": "me",
+        "image": "b",
+        "units": {"app-1": {"bot": "b1", "worker": "w1"}, "app-2": {"worker": "w2"}},
+    }
+    back = release.release_units_of(written, {"units": {"app-1": {"bot": "b2"}}})
+    assert [(u["host"], u["service"], u["release"], u["current"]) for u in back] == [
+        ("app-1", "bot", "b1", "b2"),
+        ("app-1", "worker", "w1", ""),
+        ("app-2", "worker", "w2", ""),
+    ]
+
+
+def test_going_back_goes_to_the_one_before() -> None:
+    releases = [manifest("3"), manifest("2"), manifest("1")]
+    assert release.release_target(releases, releases[0], "")["id"] == "2"
+    assert release.release_target(releases, releases[0], "1")["id"] == "1"
+
+
+def test_going_back_twice_goes_back_further() -> None:
+    releases = [manifest("4", back_to="2"), manifest("3"), manifest("2"), manifest("1")]
+    assert release.release_target(releases, releases[0], "")["id"] == "1"
+
+
+def test_a_release_that_is_not_there_is_named_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match="no release 9; there are: 2, 1"):
+        release.release_target([manifest("2"), manifest("1")], manifest("2"), "9")
+    with pytest.raises(ValueError, match="no release before 1; there are: 1"):
+        release.release_target([manifest("1")], manifest("1"), "")
+
+
+def test_what_went_back_and_what_did_not_is_told() -> None:
+    unit = {"service": "bot", "host": "app-1", "current": "old"}
+    assert release.release_reverted([{"unit": unit}]) == "bot on app-1 is back at old"
+    assert "DID NOT go back to old: gone" in release.release_reverted(
+        [{"unit": unit, "unreachable": True, "msg": "gone"}]
+    )
+    assert release.release_reverted([]) == "Nothing else had changed."
+
+
+def test_why_names_each_unit_that_failed() -> None:
+    unit = {"service": "bot", "host": "app-1"}
+    results = [{"unit": unit, "failed": True, "msg": "no answer"}, {"unit": unit, "msg": "fine"}]
+    assert (
+        release.release_why({"msg": "One or more items failed", "results": results})
+        == "bot on app-1: no answer"
+    )
+    assert release.release_why({"msg": "no such file"}) == "no such file"
+
+
+def test_the_list_marks_the_release_that_runs() -> None:
+    lines = release.release_list([manifest("2"), manifest("1")], manifest("1"))
+    assert [line[0] for line in lines] == [" ", "*"]
