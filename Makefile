@@ -37,8 +37,8 @@ run: $(VENV)/.run ## the whole bot on this machine; prints the address of its we
 	@exec $(BIN)/aisha run
 
 # `make test-roles` runs every scenario; these are the ones that `make test` runs.
-SCENARIOS := redis
-test: test-fast test-app ## lint, the fast tests, the app's, and those of a role
+SCENARIOS := base certificates docker minio nginx postgresql redis registry site
+test: test-fast test-app ## lint, the fast tests, the app's, and those of the roles on hosts of their own
 	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
 
 test-fast: $(VENV)/.dev lint ## lint and the tests that start no service

@@ -24,7 +24,7 @@ EXAMPLES = r"""
   oci_image: {image: "aisha-build:1", layout: /var/cache/images/one, store: /var/cache/images/layers, epoch: 1757577600, history: [base, packages, app]}
 """
 RETURN = r"""
-digest: {description: The manifest's, `sha256:...`., type: str, returned: always}
+digest: {description: "The manifest's digest, with its algorithm.", type: str, returned: always}
 size: {description: Bytes of all layers, unpacked., type: int, returned: always}
 compressed: {description: Bytes that a pull transfers., type: int, returned: always}
 layers: {description: Digest and bytes of each layer., type: list, elements: dict, returned: always}
