@@ -262,14 +262,19 @@ def wait_for_host(name: str) -> None:
         time.sleep(0.1)
 
 
-def take_down(names: list[str], *, everything: bool) -> None:
+def names() -> list[str]:
+    """Return every host's name, whether it runs or not."""
+    return docker("ps", "--all", f"--filter=label={NETWORK}", "--format={{.Names}}").split()
+
+
+def take_down(wanted: list[str], *, everything: bool) -> None:
     """Remove hosts and their volumes; with `everything` all hosts, and what they stood on."""
     if not engine_runs():
         return
     if everything:
-        names = docker("ps", "--all", f"--filter=label={NETWORK}", "--format={{.Names}}").split()
-    if names:
-        docker("rm", "--force", "--volumes", *names, check=False)
+        wanted = names()
+    if wanted:
+        docker("rm", "--force", "--volumes", *wanted, check=False)
     if everything:
         docker("rm", "--force", APT_CACHE, check=False)
         docker("network", "rm", NETWORK, check=False)

@@ -46,7 +46,9 @@ def main() -> None:
         print("logs  docker exec app-1 journalctl --follow CONTAINER_TAG=aisha-bot-1-a")
     if verb == "down":
         stop_sandbox()
-        hosts.take_down([], everything=True)
+        hosts.take_down([*HOSTS], everything=False)
+        if hosts.engine_runs() and not hosts.names():
+            hosts.take_down([], everything=True)
 
 
 def play(playbook: str) -> None:
