@@ -3,11 +3,16 @@
 import atexit
 import gc
 import importlib
+import os
+import signal
 import sys
 
 import click
 
 from aisha.errors import AishaError
+
+TOLD_TO_STOP = 128 + signal.SIGTERM
+"""Exit status of a process that SIGTERM met before it had begun."""
 
 VERBS = {
     "run": ("aisha.embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
@@ -56,6 +61,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an `AishaError` is one line on stderr and exit status 1."""
+    if os.getpid() == 1:  # the kernel drops a signal for a container's first process that it does not handle
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TOLD_TO_STOP))
     atexit.register(gc.freeze)  # else Python's last collection walks through all of aiogram, for a second
     try:
         cli.main(prog_name="aisha")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import numpy as np
+import psutil
 import pytest
 from tests.e2e.media import write
 from tests.integration.bots.harness import AISHA, App, free_port, until
@@ -133,6 +134,20 @@ async def test_a_worker_that_cannot_reach_a_service_says_which(
 ) -> None:
     start.append(Worker(app, models_dir, AISHA_S3_SECRET_KEY="wrong"))
     await until(lambda: _blames_objects(start[0]), 60, "a worker that is not ready")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a PID namespace")
+async def test_a_containers_first_process_can_be_stopped_while_it_starts(app: App, models_dir: Path) -> None:
+    process = subprocess.Popen(
+        ["unshare", "--pid", "--fork", AISHA, "worker"],
+        env=app.environment | {"AISHA_MODELS_DIR": str(models_dir), "AISHA_WORKER_METRICS_PORT": "0"},
+        stderr=subprocess.DEVNULL,
+    )
+    first = await until(lambda: psutil.Process(process.pid).children(), 10, "the process")
+    await asyncio.sleep(2)
+    first[0].terminate()
+    await until(lambda: process.poll() is not None, 40, "its end")
+    assert process.wait() in (0, 128 + signal.SIGTERM)
 
 
 async def _blames_objects(worker: Worker) -> bool:
