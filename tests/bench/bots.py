@@ -94,7 +94,7 @@ async def _gaps(end: Callable[[Bot], Awaitable[Any]]) -> list[float]:
         bots = [await app.bot().ready()]
         for _ in range(HANDOVERS):
             bots.append(await app.bot().ready())
-            await until(bots[0].polls, 10, "the first bot to poll")
+            await until(bots[0].polls, "the first bot to poll")
             known, told = await _known(app), time.monotonic()
             ending = asyncio.ensure_future(end(bots.pop(0)))
             await asyncio.sleep(0)

@@ -16,12 +16,12 @@ async def test_a_bot_that_is_stopped_and_goes_on_later_neither_sends_nor_acknowl
     assert await first.polls()
     await app.control.ask("POST", "/faults", method="sendMessage", kind="hang", seconds=2, times=3)
     await crowd.write(40, pause=0.01)
-    await until(lambda: crowd.answers() >= 10, 20, "the first answers")
+    await until(lambda: crowd.answers() >= 10, "the first answers")
     first.process.send_signal(signal.SIGSTOP)
     before = crowd.answers()
     await crowd.write(40, pause=0.01)
-    await until(second.polls, 10, "the other bot to poll")
-    await until(lambda: crowd.answers() > before + 10, 10, "the other bot to answer")
+    await until(second.polls, "the other bot to poll")
+    await until(lambda: crowd.answers() > before + 10, "the other bot to answer")
     first.process.send_signal(signal.SIGCONT)
     assert await first.ended() == SHUT_OUT_STATUS
     assert "shut out by another bot" in first.said()
@@ -34,7 +34,7 @@ async def test_a_bot_that_is_killed_is_replaced(app: App, crowd: Crowd) -> None:
     await crowd.write(30)
     first.process.kill()
     await crowd.write(30)
-    await until(second.polls, 10, "the other bot to poll")
+    await until(second.polls, "the other bot to poll")
     await crowd.answered_once()
 
 
@@ -42,7 +42,7 @@ async def test_a_bot_that_ends_hands_polling_over(app: App, crowd: Crowd) -> Non
     first = await app.bot().ready()
     second = await app.bot().ready()
     writing = asyncio.create_task(crowd.write(100, pause=0.01))
-    await until(lambda: crowd.answers() >= 10, 20, "the first answers")
+    await until(lambda: crowd.answers() >= 10, "the first answers")
     assert await first.stop() == 0
     assert await second.polls()
     await writing
@@ -54,7 +54,7 @@ async def test_a_bot_hands_polling_over_when_asked(app: App, crowd: Crowd) -> No
     status, said = await app.aisha("handover")
     assert (status, "no other bot took over" in said) == (1, True)
     second = await app.bot().ready()
-    await until(first.polls, 5, "the only bot to poll again")
+    await until(first.polls, "the only bot to poll again")
     status, said = await app.aisha("handover")
     assert (status, await second.polls()) == (0, True), said
     await crowd.write(20)

@@ -42,10 +42,10 @@ async def test_two_bots_answer_two_hundred_texts_once_while_one_of_them_ends(
     proxy.targets = [f"http://127.0.0.1:{bot.port}" for bot in bots]
     assert (await app.aisha("webhook", "sync", **webhook_settings(proxy.url)))[0] == 0
     writing = asyncio.create_task(crowd.write(200, pause=0.005))
-    await until(lambda: crowd.answers() >= 30, 20, "the first answers")
+    await until(lambda: crowd.answers() >= 30, "the first answers")
     assert await bots[0].stop() == 0
     await writing
-    await crowd.answered_once(60)
+    await crowd.answered_once()
     assert proxy.failed == []
 
 
@@ -64,7 +64,7 @@ async def test_the_modes_change_under_traffic_and_nothing_is_lost(
         await asyncio.sleep(1)
         status, said = await app.aisha("webhook", "sync", **settings)
         assert status == 0, said
-        await until(lambda: _polls(poller, receives), 10, f"polling to be {receives}")  # noqa: B023
+        await until(lambda: _polls(poller, receives), f"polling to be {receives}")  # noqa: B023
     await writing
     await crowd.answered_once()
     assert app.sandbox.core.webhook.info()["url"] == proxy.url
@@ -135,8 +135,8 @@ async def test_a_bot_that_ends_answers_what_was_asked_and_says_that_it_drains(ap
         )
         await asyncio.sleep(0.3)
         bot.process.terminate()
-        await until(lambda: _draining(bot), 5, "it to say that it drains")
-        await until(lambda: _refuses(app, bot), 5, "the port to be closed")
+        await until(lambda: _draining(bot), "it to say that it drains")
+        await until(lambda: _refuses(app, bot), "the port to be closed")
         await holding.rollback()
     answer = await asked
     assert (answer.status, answer.headers["Connection"]) == (200, "close")
@@ -174,8 +174,8 @@ async def test_the_port_is_closed_until_the_services_answer(app: App) -> None:
         AISHA_WEBHOOK_PORT=str(free_port()),
         AISHA_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0",
     )
-    await until(bot.state, 20, "its health")
-    await until(lambda: _not_listening(bot), 20, "a state")
+    await until(bot.state, "its health")
+    await until(lambda: _not_listening(bot), "a state")
     assert await _refuses(app, bot)
 
 

@@ -46,7 +46,7 @@ class Worker:
             return 0, {}
 
     async def ready(self) -> "Worker":
-        await until(self._is_ready, 90, f"a worker; its log: {self.log.read_text()[-2000:]}")
+        await until(self._is_ready, f"a worker; its log: {self.log.read_text()[-2000:]}")
         return self
 
     async def _is_ready(self) -> bool:
@@ -54,7 +54,7 @@ class Worker:
 
     async def ended(self) -> int:
         await until(
-            lambda: self.process.poll() is not None, 60, f"a worker's end: {self.log.read_text()[-2000:]}"
+            lambda: self.process.poll() is not None, f"a worker's end: {self.log.read_text()[-2000:]}"
         )
         return self.process.wait()
 
@@ -100,7 +100,7 @@ async def test_a_worker_finishes_what_runs_takes_nothing_new_and_ends(
     worker = await start[0].ready()
     assert (await worker.readiness())[1] == dict.fromkeys(("workers", "database", "redis", "objects"), "ok")
     await send(app, recordings)
-    await until(lambda: _any(app, "started"), 60, "a job that runs")
+    await until(lambda: _any(app, "started"), "a job that runs")
     worker.process.terminate()
     assert await worker.ended() == 0
     left = await states(app)
@@ -117,14 +117,14 @@ async def test_a_worker_without_time_to_finish_gives_its_jobs_back_unblamed(
     start.append(Worker(app, models_dir, AISHA_DRAIN_SECONDS="0"))
     await start[0].ready()
     chat = await send(app, recordings[:2])
-    await until(lambda: _any(app, "started"), 60, "a job that runs")
+    await until(lambda: _any(app, "started"), "a job that runs")
     start[0].process.terminate()
     assert await start[0].ended() == 0
     given_back = await app.query("SELECT attempts FROM jobs WHERE error = 'its worker was stopped'")
     assert given_back == [{"attempts": 0}] * len(given_back) != []
     start.append(Worker(app, models_dir))
-    await until(lambda: _all(app, "done"), 90, "another worker to do them")
-    await until(lambda: _answers(app, chat) == 2, 20, "the answers")
+    await until(lambda: _all(app, "done"), "another worker to do them")
+    await until(lambda: _answers(app, chat) == 2, "the answers")
     await asyncio.sleep(1)
     assert _answers(app, chat) == 2
 
@@ -133,7 +133,7 @@ async def test_a_worker_that_cannot_reach_a_service_says_which(
     app: App, start: list[Worker], models_dir: Path
 ) -> None:
     start.append(Worker(app, models_dir, AISHA_S3_SECRET_KEY="wrong"))
-    await until(lambda: _blames_objects(start[0]), 60, "a worker that is not ready")
+    await until(lambda: _blames_objects(start[0]), "a worker that is not ready")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a PID namespace")
@@ -143,10 +143,10 @@ async def test_a_containers_first_process_can_be_stopped_while_it_starts(app: Ap
         env=app.environment | {"AISHA_MODELS_DIR": str(models_dir), "AISHA_WORKER_METRICS_PORT": "0"},
         stderr=subprocess.DEVNULL,
     )
-    first = await until(lambda: psutil.Process(process.pid).children(), 10, "the process")
+    first = await until(lambda: psutil.Process(process.pid).children(), "the process")
     await asyncio.sleep(2)
     first[0].terminate()
-    await until(lambda: process.poll() is not None, 40, "its end")
+    await until(lambda: process.poll() is not None, "its end")
     assert process.wait() in (0, 128 + signal.SIGTERM)
 
 
