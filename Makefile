@@ -71,7 +71,7 @@ hosts-down: $(VENV)/.dev ## remove every test host, and Docker's engine if it wa
 rehearsal: $(VENV)/.dev ## a whole production on this machine, with the sandbox standing for Telegram
 	@$(BIN)/python molecule/shared/rehearsal.py up
 
-rehearsal-down: $(VENV)/.dev ## remove it, and every other test host
+rehearsal-down: $(VENV)/.dev ## remove it, and what it stood on unless other test hosts do
 	@$(BIN)/python molecule/shared/rehearsal.py down
 
 bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that made it

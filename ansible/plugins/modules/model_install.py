@@ -47,11 +47,8 @@ CHUNK = 1024 * 1024
 
 def digest(path: Path) -> str:
     """Return a file's SHA-256."""
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def differing(folder: Path, files: dict[str, str]) -> list[str]:

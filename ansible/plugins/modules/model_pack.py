@@ -37,16 +37,12 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 MARKER = "aisha-model.json"
-CHUNK = 1024 * 1024
 
 
 def digest(path: Path) -> str:
     """Return a file's SHA-256."""
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def contents(folder: Path) -> dict[str, str]:
