@@ -62,7 +62,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; an `AishaError` is one line on stderr and exit status 1."""
     if os.getpid() == 1:  # the kernel drops a signal for a container's first process that it does not handle
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TOLD_TO_STOP))
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(TOLD_TO_STOP))
     atexit.register(gc.freeze)  # else Python's last collection walks through all of aiogram, for a second
     try:
         cli.main(prog_name="aisha")

@@ -1,6 +1,7 @@
 """`aisha transcribe`: the same engine as the worker's, on files, without any service."""
 
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 STDIN = Path("-")
 INTERRUPTED, BROKEN_PIPE = 130, 141
 """Exit statuses, as a shell gives them for SIGINT and SIGPIPE."""
+CLEAN_LINE = b"\r\x1b[K\x1b[?25h"
+"""Takes the progress bar away and shows the cursor again, which Rich hides."""
 
 Tick = Callable[[float], None]
 
@@ -57,6 +60,7 @@ def transcribe_command(
     """
     if len(files) > 1 and kind in ("srt", "vtt") and output_dir is None:
         raise click.UsageError(f"several files as {kind} need --output-dir")
+    signal.signal(signal.SIGINT, _interrupted)
     if context.find_root().info_name == "aisha":
         prefer_fast_allocator()
     wanted = settings.load()
@@ -64,12 +68,17 @@ def transcribe_command(
     output = _Output(kind, output_dir, files)
     try:
         failed = _transcribe(files, model, jobs or wanted.concurrency or _cores(), output)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)
     sys.exit(1 if failed else 0)
+
+
+def _interrupted(*_: object) -> None:
+    """End at once, and with it every process; an exception would be lost in a callback of PyAV's or of a fork's."""
+    if sys.stderr.isatty():
+        os.write(sys.stderr.fileno(), CLEAN_LINE)
+    os._exit(INTERRUPTED)
 
 
 @dataclass

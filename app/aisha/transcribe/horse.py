@@ -5,9 +5,9 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
-from aisha.transcribe.parentage import die_with_parent
+from aisha.transcribe.parentage import die_with_parent, signals_held
 
 
 class ReadyHorse:
@@ -20,16 +20,21 @@ class ReadyHorse:
 
     def __init__(self, prepare: Callable[[], None], perform: Callable[[dict[str, Any]], None]) -> None:
         read_end, self._write_end = os.pipe()
-        self.pid = os.fork()
-        if self.pid:
-            os.close(read_end)
-            return
+        with signals_held():
+            self.pid = os.fork()
+            if not self.pid:
+                self._wait(read_end, prepare, perform)
+        os.close(read_end)
+
+    def _wait(
+        self, read_end: int, prepare: Callable[[], None], perform: Callable[[dict[str, Any]], None]
+    ) -> NoReturn:
         status = 1
         try:
-            os.close(self._write_end)
-            os.setpgrp()
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            os.close(self._write_end)
+            os.setpgrp()
             die_with_parent()
             prepare()
             with os.fdopen(read_end) as orders:

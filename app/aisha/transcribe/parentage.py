@@ -1,11 +1,32 @@
-"""Ties a forked process to its parent, so that `kill -9` of a parent leaves no orphan at work."""
+"""How processes fork: no signal is lost over it, and `kill -9` of a parent leaves no orphan at work."""
 
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 PR_SET_PDEATHSIG = 1
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold SIGTERM and SIGINT back until the block ends, whichever thread they reach.
+
+    Python's own callbacks around a fork drop what a signal's handler raises in them: the process would go on. A child
+    that is forked inside sets its own handlers and does not leave the block.
+    """
+    received: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, lambda got, _: received.append(got)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for caught in received:
+            signal.raise_signal(caught)
 
 
 def die_with_parent() -> None:

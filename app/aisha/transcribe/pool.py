@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aisha.errors import AudioError
+from aisha.transcribe.parentage import die_with_parent
 from aisha.transcribe.recognizer import WarmRecognizer
 from aisha.transcribe.transcript import Transcript
 
@@ -163,10 +164,11 @@ class _Worker:
 
 
 def _serve(recognizer: WarmRecognizer, connection: "Connection[Any, Any]") -> None:
-    """Decode until the parent closes its end; interrupts are the parent's to handle."""
+    """Decode until the parent closes its end or ends; interrupts are the parent's to handle."""
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        die_with_parent()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         while True:
             pcm = np.frombuffer(connection.recv_bytes(), np.int16)

@@ -87,6 +87,11 @@ class RecordingWorker(Worker):
         queue = next(queue for queue in self.queues if queue.name == order["queue"])
         self.main_work_horse(job, queue)
 
+    def handle_warm_shutdown_request(self) -> None:
+        """End before the next job, even if what RQ raises in its signal handler is lost on the way."""
+        self._stop_requested = True
+        super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
+
     # RQ quits when Redis does not take these, and its work-horse would die with it, though it needs no Redis.
 
     def set_current_job_working_time(self, *args: Any, **options: Any) -> None:
@@ -189,6 +194,8 @@ class Pool:
             return
         status = 1
         try:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, signal.SIG_DFL)  # until RQ handles them
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             die_with_parent()
             self._work(lanes)

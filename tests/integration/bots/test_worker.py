@@ -137,17 +137,25 @@ async def test_a_worker_that_cannot_reach_a_service_says_which(
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a PID namespace")
-async def test_a_containers_first_process_can_be_stopped_while_it_starts(app: App, models_dir: Path) -> None:
+@pytest.mark.parametrize("seconds", [0, 0.5, 1, 1.5, 2, 2.5])
+async def test_a_containers_first_process_can_be_stopped_while_it_starts(
+    app: App, models_dir: Path, seconds: float
+) -> None:
     process = subprocess.Popen(
         ["unshare", "--pid", "--fork", AISHA, "worker"],
         env=app.environment | {"AISHA_MODELS_DIR": str(models_dir), "AISHA_WORKER_METRICS_PORT": "0"},
-        stderr=subprocess.DEVNULL,
     )
-    first = await until(lambda: psutil.Process(process.pid).children(), "the process")
-    await asyncio.sleep(2)
-    first[0].terminate()
+    first = (await until(lambda: psutil.Process(process.pid).children(), "the process"))[0]
+    await until(lambda: _handles(first.pid, signal.SIGTERM), "Python to have started")
+    await asyncio.sleep(seconds)
+    first.terminate()
     await until(lambda: process.poll() is not None, "its end")
     assert process.wait() in (0, 128 + signal.SIGTERM)
+
+
+def _handles(pid: int, number: int) -> bool:
+    lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(lines["SigCgt"], 16) >> (number - 1) & 1)
 
 
 async def _blames_objects(worker: Worker) -> bool:
