@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
 COMPILE = $(BIN)/python -m compileall -q app
 
-.PHONY: help run test test-fast test-app test-roles lint format bench bench-site hosts hosts-down rehearsal rehearsal-down lock clean
+.PHONY: help run test test-fast test-app test-roles lint format bench bench-roll bench-site hosts hosts-down rehearsal rehearsal-down lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,7 +37,7 @@ run: $(VENV)/.run ## the whole bot on this machine; prints the address of its we
 	@exec $(BIN)/aisha run
 
 # `make test-roles` runs every scenario; these are the ones that `make test` runs.
-SCENARIOS := base certificates docker minio nginx postgresql redis registry site
+SCENARIOS := base certificates docker images minio models nginx postgresql redis registry site
 test: test-fast test-app ## lint, the fast tests, the app's, and those of the roles on hosts of their own
 	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
 
@@ -79,6 +79,9 @@ bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that ma
 
 bench-site: $(VENV)/.dev ## how long the site and each role take: one JSON line per figure
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.site
+
+bench-roll: $(VENV)/.dev ## what a steady load loses while releases go over the rehearsal (ROLL=--help)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.roll $(ROLL)
 
 # What the tests need beside Python: recorded speech, a browser, and a faster allocator.
 DEBIAN_PACKAGES := asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav asterisk-core-sounds-fr-g722 chromium \

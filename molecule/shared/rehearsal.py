@@ -4,7 +4,7 @@
 1. Three test hosts are started: `services`, `app-1` and `app-2`.
 2. What an operator has before the first run is made: a key, a token, the secrets.
 3. The sandbox is started. Its web chat is on loopback; the hosts reach its Bot API, and nothing else of it.
-4. `site.yml` is run, then `deploy.yml`. Run again, all this changes only what has changed.
+4. `site.yml` is run. Run again, all this changes only what has changed.
 """
 
 import argparse
@@ -32,20 +32,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("verb", choices=["up", "sandbox", "down"], help="`sandbox` starts that alone")
+    verbs = ["up", "down", "sandbox-up", "sandbox-down"]
+    parser.add_argument("verb", choices=verbs, help="those of the sandbox start and stop that alone")
     verb = parser.parse_args().verb
     if verb == "up":
         hosts.bring_up(HOSTS)
         play("molecule/site/prepare.yml")
-    if verb in ("up", "sandbox"):
-        start_sandbox()
-    if verb == "up":
         play("site.yml")
-        play("ansible/playbooks/deploy.yml")
         print(f"\nready http://127.0.0.1:{PORT}   the chat with the bot")
         print("logs  docker exec app-1 journalctl --follow CONTAINER_TAG=aisha-bot-1-a")
-    if verb == "down":
+    elif verb == "sandbox-up":
+        start_sandbox()
+    else:
         stop_sandbox()
+    if verb == "down":
         hosts.take_down([*HOSTS], everything=False)
         if hosts.engine_runs() and not hosts.names():
             hosts.take_down([], everything=True)

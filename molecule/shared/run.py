@@ -16,8 +16,8 @@ import hosts
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / ".cache" / "molecule"
-LAST = ("site", "release")
-"""What needs every role is run after all of them, and alone: these share their hosts' names."""
+LAST = ("site",)
+"""What needs every role is run after all of them, and alone."""
 
 AT_A_TIME = 2
 SHOWN_LINES = 120

@@ -58,6 +58,11 @@ def addresses_of(host: str, hostvars: Mapping) -> list:
     raise AnsibleFilterError(message)
 
 
+def host_address(host: str, hostvars: Mapping) -> str:
+    """Return the address at which the other servers reach a host; the first where it has several."""
+    return shortest(addresses_of(host, hostvars)[0])
+
+
 def is_address(value: object) -> bool:
     """Tell whether a value is an IPv4 or IPv6 address."""
     try:
@@ -156,4 +161,5 @@ class FilterModule:
             "firewall_rules": firewall_rules,
             "firewall_source_problems": source_problems,
             "firewall_sources": firewall_sources,
+            "host_address": host_address,
         }

@@ -79,6 +79,20 @@ def nginx_unix_slots(upstreams: list[dict]) -> dict[str, dict[str, str]]:
     return {name: slots for name, slots in sockets.items() if slots}
 
 
+def nginx_slots_at(addresses: list[str], ports: list[int]) -> list[dict[str, str]]:
+    """Return a slot for each port of each address."""
+    return [
+        {"name": re.sub("[^a-z0-9]", "_", f"at_{address}_{port}"), "address": f"{bracketed(address)}:{port}"}
+        for address in addresses
+        for port in ports
+    ]
+
+
+def bracketed(address: str) -> str:
+    """Return an address as it stands before a port."""
+    return f"[{address}]" if ":" in address else address
+
+
 def nginx_problems(sites: list[dict], upstreams: list[dict], http_port: int) -> list[dict]:
     """Return what is wrong with the lists, as the module preflight wants it; the sites are complete."""
     names = {upstream["name"] for upstream in upstreams}
@@ -209,6 +223,7 @@ class FilterModule:
             nginx_pairs,
             nginx_ends,
             nginx_unix_slots,
+            nginx_slots_at,
             nginx_problems,
             nginx_quote,
         )

@@ -40,6 +40,26 @@ def release_units_of(manifest: Mapping, current: Mapping) -> list[dict[str, Any]
     ]
 
 
+def release_waves(units: Iterable[Mapping], action: str) -> list[list[Mapping]]:
+    """Return the units that have to roll, in groups that roll at once: host after host, and all together on the way back.
+
+    What is gone back to has run before, and is wanted soon.
+    """
+    due = [unit for unit in units if unit["must_roll"]]
+    if action == "rollback":
+        return [due] if due else []
+    waves: dict[str, list[Mapping]] = {}
+    for unit in due:
+        waves.setdefault(unit["host"], []).append(unit)
+    return list(waves.values())
+
+
+def release_kept(releases: Iterable[Mapping], unit: Mapping) -> list[str]:
+    """Return the releases of a unit's service that manifests name, so that each of these can be gone back to."""
+    named = {each["units"].get(unit["host"], {}).get(unit["service"]) for each in releases}
+    return sorted(named - {None})
+
+
 def release_plan(units: Iterable[Mapping]) -> list[str]:
     """Return in words what a release will change, a line for each change on each host."""
     lines = [
@@ -97,7 +117,7 @@ def release_why(result: Mapping) -> str:
 
 def named(result: Mapping) -> str:
     """Return the unit of one item's result."""
-    unit = result.get("unit")
+    unit = result.get("unit") or result.get("begun", {}).get("unit")
     return f"{unit['service']} on {unit['host']}: " if unit else ""
 
 
@@ -124,6 +144,7 @@ class FilterModule:
         return {
             function.__name__: function
             for function in (
+                release_kept,
                 release_list,
                 release_manifest,
                 release_plan,
@@ -131,6 +152,7 @@ class FilterModule:
                 release_target,
                 release_units,
                 release_units_of,
+                release_waves,
                 release_why,
             )
         }

@@ -10,11 +10,11 @@ description:
   - A release of a service on a host is a folder, named by a digest of what is in it, with the image's digest, the environment,
     the options and the secrets. Nothing of it changes afterwards, so that an older one runs again as it ran.
   - O(state=prepared) writes that folder and pulls the image. Nothing that runs is touched.
-  - O(state=running) brings every instance to a release, one after the other. It starts the new container beside the old one,
-    waits until it is ready, and only then stops the old one. It looks at the containers that there are, so a run that was killed is
+  - O(state=running) brings every instance to a release. It starts the new containers beside the old ones, waits until all are
+    ready, and only then stops the old ones. It looks at the containers that there are, so a run that was killed is
     made good by the next.
-  - When a new container is not ready in time, or ends, the instances that had changed are brought back and the module fails with the
-    container's last words.
+  - When a new container is not ready in time, or ends, the new ones are removed, the old ones have never stopped, and the module fails
+    with the container's last words.
   - O(state=once) runs one container of a release to its end, and fails with its words when it fails.
   - O(state=watched) fails when a container of the release has ended or was restarted since it was ready.
 options:
@@ -48,7 +48,12 @@ options:
   ready_seconds: {description: Seconds a container has to become ready., type: int, default: 60}
   drain_seconds: {description: Seconds an old container has to end., type: int, default: 30}
   wait_for_drain: {description: 'Whether to wait for it; else it ends by itself.', type: bool, default: true}
-  keep: {description: Releases to keep on the host., type: int, default: 5}
+  keep:
+    description:
+      - Releases of the service to keep on the host beside those that run; the others are removed, and images that no release has.
+      - Without it nothing is removed.
+    type: list
+    elements: str
   registry: {description: 'User and password for the pull, as O(registry.user) and O(registry.password).', type: dict, default: {}}
 author: [Aisha]
 """
@@ -193,7 +198,6 @@ class Host:
             return
         partial.symlink_to(release)
         partial.replace(link)
-        os.utime(self.folder / release)
 
     def write(self, manifest: dict, secrets: dict) -> None:
         """Write a release's folder, whole or not at all."""
@@ -231,15 +235,13 @@ class Host:
         found = docker("ps", "--all", "--quiet", f"--filter=label=aisha.service={self.service}").split()
         return json.loads(docker("inspect", *found)) if found else []
 
-    def forget_old(self, keep: int) -> list[str]:
-        """Remove releases beyond the newest, but none that runs, and images that no release here has."""
-        used = {label(each, "release") for each in self.containers()} | {self.current}
-        folders = sorted(
-            (each for each in self.folder.iterdir() if each.is_dir() and not each.is_symlink()),
-            key=lambda each: each.stat().st_mtime,
-            reverse=True,
-        )
-        gone = [each for each in folders[keep:] if each.name not in used]
+    def forget_others(self, keep: list[str] | None) -> list[str]:
+        """Remove the releases that nobody wants to keep and that do not run, and images that no release here has."""
+        if keep is None:
+            return []
+        used = {label(each, "release") for each in self.containers()} | {self.current, *keep}
+        folders = [each for each in self.folder.iterdir() if each.is_dir() and not each.is_symlink()]
+        gone = [each for each in folders if each.name not in used and not each.name.startswith(".")]
         repositories = {self.manifest(each.name)["image"] for each in gone if self.manifest(each.name)}
         for each in gone:
             shutil.rmtree(each)
@@ -334,9 +336,9 @@ class Roll:
     """Brings the service's instances to a release.
 
     1. Containers that have ended, and those of an unfinished earlier run that nobody waits for, are removed.
-    2. For each instance: when it has no container of the release, one is started in a free slot.
-    3. It must become ready in time, and stay up.
-    4. The instance's other containers are told to end: awaited, or left to finish their work.
+    2. For each instance without a container of the release, one is started in a free slot, beside the old one.
+    3. Each must become ready in time, and stay up; else those that were started are removed, and nothing has changed.
+    4. The instances' other containers are told to end: awaited, or left to finish their work.
     5. Instances above the number that is wanted end.
     """
 
@@ -350,39 +352,51 @@ class Roll:
         """Do it.
 
         Raises:
-            RollError: a container did not become ready; the old one of that instance still serves.
+            RollError: a container did not become ready; the old ones still serve.
         """
         self._remove_ended()
-        for instance in range(1, (self.options["instances"] if self.options else 0) + 1):
-            self._bring_up(instance)
-        self._remove_surplus()
+        started: list[str] = []
+        wanted: set[str] = set()
+        try:
+            for instance in range(1, self._count() + 1):
+                wanted.add(self._running(instance) or self._start(instance, started))
+            for name in sorted(wanted):
+                wait_until_ready(name, self.options)
+        except RollError:
+            for name in started:
+                docker("rm", "--force", name, check=False)
+            raise
+        self.done += [f"{name} runs {self.release}" for name in started]
+        self._retire([each for each in self._of_instances() if each["Name"].lstrip("/") not in wanted])
+        surplus = [each for each in self.host.containers() if self._is_surplus(each)]
+        self._retire(surplus)
+        self.done += [f"{each['Name'].lstrip('/')} has ended" for each in surplus]
+
+    def _count(self) -> int:
+        return self.options["instances"] if self.options else 0
 
     def _mine(self, instance: int) -> list[dict]:
         return [each for each in self.host.containers() if label(each, "instance") == str(instance)]
+
+    def _of_instances(self) -> list[dict]:
+        return [each for each in self.host.containers() if int(label(each, "instance")) <= self._count()]
+
+    def _is_surplus(self, container: dict) -> bool:
+        return int(label(container, "instance")) > self._count() and not is_ending(container)
+
+    def _running(self, instance: int) -> str:
+        """Return the name of the container that runs the release already, if there is one."""
+        good = [each for each in self._mine(instance) if is_wanted(each, self.release)]
+        return good[0]["Name"].lstrip("/") if good else ""
 
     def _remove_ended(self) -> None:
         for each in self.host.containers():
             if not each["State"]["Running"] and (is_ending(each) or label(each, "release") != self.release):
                 docker("rm", "--force", each["Id"])
 
-    def _bring_up(self, instance: int) -> None:
-        mine = self._mine(instance)
-        good = [each for each in mine if is_wanted(each, self.release)]
-        name = good[0]["Name"].lstrip("/") if good else self._start(instance, mine)
-        try:
-            wait_until_ready(name, self.options)
-        except RollError:
-            if not good:
-                docker("rm", "--force", name, check=False)
-            raise
-        for each in mine:
-            if each["Name"].lstrip("/") != name:
-                self._retire(each)
-        if not good:
-            self.done.append(f"{name} runs {self.release}")
-
-    def _start(self, instance: int, mine: list[dict]) -> str:
+    def _start(self, instance: int, started: list[str]) -> str:
         """Start a container in a free slot; one that neither serves nor ends makes room, then the oldest that ends."""
+        mine = self._mine(instance)
         serving = [each for each in mine if is_up(each) and label(each, "release") == self.host.current]
         for each in sorted(mine, key=lambda each: (is_ending(each), each["Created"])):
             if each not in serving and (not is_ending(each) or len(mine) >= self.options["slots"]):
@@ -393,30 +407,25 @@ class Roll:
         name = container_name(self.host.service, instance, slot)
         docker("rm", "--force", name, check=False)  # created, and never started, by a run that was killed
         folder = self.host.folder / self.release
+        started.append(name)
         docker("run", *run_arguments(self.manifest, self.release, folder, instance, slot))
         return name
 
-    def _retire(self, container: dict) -> None:
-        """Tell a container to end, for good."""
-        if not container["State"]["Running"]:
-            docker("rm", "--force", container["Id"])
-            return
-        old = self.host.manifest(label(container, "release"))
-        options = old["options"] if old else self.options
-        if not is_ending(container):
-            docker("update", "--restart=no", container["Id"])
-            docker("kill", "--signal=TERM", container["Id"], check=False)
-        if options is None or options["wait_for_drain"]:
-            seconds = options["drain_seconds"] if options else 30
-            docker("stop", f"--time={seconds}", container["Id"], check=False)
-            docker("rm", "--force", container["Id"])
-
-    def _remove_surplus(self) -> None:
-        wanted = self.options["instances"] if self.options else 0
-        for each in self.host.containers():
-            if int(label(each, "instance")) > wanted and not is_ending(each):
-                self._retire(each)
-                self.done.append(f"{each['Name'].lstrip('/')} has ended")
+    def _retire(self, containers: list[dict]) -> None:
+        """Tell containers to end, for good; all of them first, then wait for those that are to be awaited."""
+        for each in containers:
+            if each["State"]["Running"] and not is_ending(each):
+                docker("update", "--restart=no", each["Id"])
+                docker("kill", "--signal=TERM", each["Id"], check=False)
+        for each in containers:
+            old = self.host.manifest(label(each, "release"))
+            options = old["options"] if old else self.options
+            if not each["State"]["Running"]:
+                docker("rm", "--force", each["Id"])
+            elif options is None or options["wait_for_drain"]:
+                seconds = options["drain_seconds"] if options else 30
+                docker("stop", f"--time={seconds}", each["Id"], check=False)
+                docker("rm", "--force", each["Id"])
 
 
 def wait_until_ready(name: str, options: dict) -> None:
@@ -560,7 +569,7 @@ def roll(module: AnsibleModule, host: Host) -> dict[str, Any]:
             msg=f"{host.service} stays as it was ({back}): {error}", release=release, current=before
         )
     host.remember(release)
-    host.forget_old(module.params["keep"])
+    host.forget_others(module.params["keep"])
     changed = bool(rolling.done) or release != before
     return {"changed": changed, "release": release, "current": before, "done": rolling.done}
 
@@ -578,7 +587,7 @@ def run_once(module: AnsibleModule, host: Host) -> dict[str, Any]:
     ]
     said = docker("run", "--rm", "--log-driver=none", *command)
     host.remember(release)
-    host.forget_old(module.params["keep"])
+    host.forget_others(module.params["keep"])
     return {"changed": True, "release": release, "current": release, "said": said}
 
 
@@ -622,7 +631,7 @@ def main() -> None:
             "ready_seconds": number | {"default": 60},
             "drain_seconds": number | {"default": 30},
             "wait_for_drain": {"type": "bool", "default": True},
-            "keep": number | {"default": 5},
+            "keep": {"type": "list", "elements": "str"},
             "registry": {"type": "dict", "default": {}, "no_log": True},
         },
     )

@@ -18,7 +18,7 @@ options:
   wait: {description: Seconds to wait for a lock that another holds., type: int, default: 150}
   manifest: {description: 'The release, for O(action=record), with its id.', type: dict, default: {}}
   entry: {description: 'What was done, for O(action=audit) and O(action=record).', type: dict, default: {}}
-  keep: {description: Releases to keep., type: int, default: 5}
+  keep: {description: 'Releases to keep, not counting returns to an older one.', type: int, default: 5}
 author: [Aisha]
 """
 EXAMPLES = r"""
@@ -27,7 +27,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 current: {description: The manifest of the release that runs., type: dict, returned: O(action=read)}
-releases: {description: 'All manifests, the newest first.', type: list, elements: dict, returned: O(action=read)}
+releases: {description: 'All manifests, the newest first.', type: list, elements: dict, returned: O(action=read) and O(action=lock)}
 lock: {description: Holder and end of the lock; empty when it is free., type: dict, returned: always}
 taken_over: {description: Who held the lock when it ended by itself., type: str, returned: O(action=lock)}
 """
@@ -129,12 +129,13 @@ def manifests() -> list[dict[str, Any]]:
 
 
 def record(manifest: dict, keep: int) -> None:
-    """Make a release the current one, and forget those beyond the newest."""
+    """Make a release the current one, and forget those beyond the newest; a return to an older one does not count."""
     write(FOLDER / f"release-{manifest['id']}.json", manifest)
     write(FOLDER / "current.json", {"id": manifest["id"]})
-    for old in sorted(FOLDER.glob("release-*.json"), reverse=True)[keep:]:
-        if old.name != f"release-{manifest['id']}.json":
-            old.unlink()
+    deployed = [each["id"] for each in manifests() if not each.get("back_to")]
+    for each in manifests():
+        if len(deployed) > keep and each["id"] < deployed[keep - 1]:
+            (FOLDER / f"release-{each['id']}.json").unlink()
 
 
 def audit(entry: dict) -> None:
@@ -149,7 +150,8 @@ def do(parameters: dict) -> dict[str, Any]:
     """Do what the action says, and return what it has to tell."""
     action, holder = parameters["action"], parameters["holder"]
     if action == "lock":
-        return {"taken_over": take(holder, parameters["seconds"], parameters["wait"])}
+        taken_over = take(holder, parameters["seconds"], parameters["wait"])
+        return {"taken_over": taken_over, "releases": manifests()}
     if action == "renew":
         renew(holder, parameters["seconds"])
     elif action == "unlock":

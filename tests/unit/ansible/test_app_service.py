@@ -121,6 +121,22 @@ def test_the_current_release_is_the_one_that_was_remembered(host: Any) -> None:
     assert host.current == ""
 
 
+def test_only_releases_that_nobody_wants_are_removed(host: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(app_service, "docker", lambda *words, **_: asked.append(words) or "")
+    monkeypatch.setattr(host, "containers", lambda: [container(names[1])])
+    names = []
+    for image in "abcde":
+        manifest = app_service.manifest_of(PARAMETERS | {"image": image})
+        host.write(manifest, PARAMETERS["secrets"])
+        names.append(app_service.release_of(manifest))
+    host.remember(names[0])
+    assert host.forget_others(None) == []
+    assert set(host.forget_others([names[2]])) == {names[3], names[4]}
+    assert sorted(words[-1] for words in asked) == ["d", "e"]
+    assert [host.is_whole(name) for name in names] == [True, True, True, False, False]
+
+
 def test_a_container_is_confined_and_its_secrets_are_not_among_its_arguments() -> None:
     manifest = app_service.manifest_of(PARAMETERS)
     arguments = app_service.run_arguments(manifest, "abc", Path("/var/lib/aisha/releases/bot/abc"), 2, 1)

@@ -130,3 +130,7 @@ def test_all_unknown_names_are_told_at_once() -> None:
 )
 def test_an_address_is_covered_or_not(address: str, covered: bool) -> None:
     assert firewall["firewall_covers"](["bots"], address, GROUPS, HOSTVARS) is covered
+
+
+def test_a_hosts_own_address() -> None:
+    assert firewall["host_address"]("h", {"h": {"base_address": ["10.9.9.9", "fd00::9"]}}) == "10.9.9.9"

@@ -157,3 +157,14 @@ def test_a_slot_that_takes_no_connection_is_not_switched_to_and_the_last_not_dra
     with pytest.raises(SystemExit, match="last slot"):
         upstream.module.drain(upstream, "blue")
     assert json.dumps(upstream.links()) == '{"blue": "blue", "green": "blue", "red": "blue"}'
+
+
+def test_slots_at_every_port_of_every_address() -> None:
+    slots = filters.nginx_slots_at(["10.0.0.2", "fd00::2"], [8100, 8101])
+    assert [slot["address"] for slot in slots] == [
+        "10.0.0.2:8100",
+        "10.0.0.2:8101",
+        "[fd00::2]:8100",
+        "[fd00::2]:8101",
+    ]
+    assert filters.nginx_problems([], [{"name": "bots", "slots": slots}], HTTP) == []

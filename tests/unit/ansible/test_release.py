@@ -113,3 +113,26 @@ def test_why_names_each_unit_that_failed() -> None:
 def test_the_list_marks_the_release_that_runs() -> None:
     lines = release.release_list([manifest("2"), manifest("1")], manifest("1"))
     assert [line[0] for line in lines] == [" ", "*"]
+
+
+def test_hosts_roll_one_after_the_other_and_go_back_together() -> None:
+    units = [
+        {"host": host, "service": service, "must_roll": service != "worker" or host == "app-2"}
+        for host in ("app-1", "app-2")
+        for service in ("bot", "worker")
+    ]
+    told = [
+        [[f"{u['service']} {u['host']}" for u in wave] for wave in release.release_waves(units, action)]
+        for action in ("deploy", "rollback")
+    ]
+    assert told == [
+        [["bot app-1"], ["bot app-2", "worker app-2"]],
+        [["bot app-1", "bot app-2", "worker app-2"]],
+    ]
+    assert release.release_waves([], "rollback") == []
+
+
+def test_what_manifests_name_is_kept() -> None:
+    manifests = [manifest("1"), manifest("2"), manifest("2"), manifest("3", units={"app-2": {"bot": "b-9"}})]
+    assert release.release_kept(manifests, {"host": "app-1", "service": "bot"}) == ["b-1", "b-2"]
+    assert release.release_kept(manifests, {"host": "app-1", "service": "worker"}) == []

@@ -60,6 +60,14 @@ def test_releases_are_kept_newest_first_and_only_so_many() -> None:
     assert told["current"]["id"] == "7"
 
 
+def test_going_back_and_forth_forgets_no_release() -> None:
+    for number in range(1, 9):
+        manifest = {"id": str(number), "units": {}} | ({"back_to": "1"} if 2 < number < 8 else {})
+        ledger.do({"action": "record", "holder": "me", "manifest": manifest, "entry": {}, "keep": 3})
+    told = ledger.do({"action": "lock", "holder": "me", "seconds": 60, "wait": 0})
+    assert [each["id"] for each in told["releases"]] == ["8", "7", "6", "5", "4", "3", "2", "1"]
+
+
 def test_every_line_of_the_audit_log_has_its_time(folder: Path) -> None:
     ledger.audit({"who": "me", "action": "deploy"})
     ledger.audit({"who": "me", "action": "rollback"})

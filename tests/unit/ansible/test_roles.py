@@ -9,7 +9,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
-WITH_ALL_SERVICES = {"bot": "release", "worker": "release"}
+WITH_ALL_SERVICES = {"bot": "site", "worker": "site"}
 """Roles of the app, which does nothing without its services: the scenario that tests them has those too."""
 TASK_FILES = {"main", "preflight", "install", "configure", "service", "verify"}
 LONGEST_TASK_FILE = 100

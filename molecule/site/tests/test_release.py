@@ -176,7 +176,7 @@ def test_a_killed_release_leaves_everything_serving_and_the_next_one_finishes_it
         env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
     )
     for line in running.stdout:
-        if line.startswith("TASK [Bring the service to its release]"):
+        if line.startswith("TASK [Begin to bring services to their releases]"):
             break
     os.killpg(running.pid, 9)
     running.wait()
