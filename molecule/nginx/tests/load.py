@@ -4,7 +4,7 @@
 2. The load is open-loop: requests leave at their times, whether or not earlier ones have been answered.
 3. Half of them open a connection of their own, half use a kept one; half GET, half POST. Nothing is tried again.
 
-`python load.py HOST PORT NAME --rate 100 --seconds 15` prints JSON.
+`python load.py HOST PORT NAME --rate 100 --seconds 15` prints JSON; PYTHONPATH is the repository.
 """
 
 import argparse
@@ -15,59 +15,12 @@ import json
 import ssl
 import time
 
+from tests.bench.roll.relay import Relay
+
 TIMEOUT_SECONDS = 30
 BODY = b"x" * 2000
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-class Relay:
-    """Listens on loopback, and passes everything on to an address, later."""
-
-    def __init__(self, host: str, port: int, delay: float) -> None:
-        self.host, self.port, self.delay = host, port, delay
-        self.passing: set[asyncio.Task] = set()
-
-    async def start(self) -> int:
-        """Start, and return the port."""
-        server = await asyncio.start_server(self.accept, "127.0.0.1", 0, backlog=1000)
-        return server.sockets[0].getsockname()[1]
-
-    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Take a connection."""
-        task = asyncio.create_task(self.pass_on(reader, writer))
-        self.passing.add(task)
-        task.add_done_callback(self.passing.discard)
-
-    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on both ways of one connection, whose opening takes a way there and back as well."""
-        await asyncio.sleep(2 * self.delay)
-        try:
-            far_reader, far_writer = await asyncio.open_connection(self.host, self.port)
-        except OSError:
-            writer.transport.abort()
-            return
-        await asyncio.gather(self.one_way(reader, far_writer), self.one_way(far_reader, writer))
-
-    async def one_way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on what comes, in order and each piece late, until and with the end."""
-        loop, open_end = asyncio.get_running_loop(), True
-        while open_end:
-            try:
-                piece = await reader.read(65536)
-            except OSError:
-                piece = b""
-            open_end = bool(piece)
-            loop.call_later(self.delay, self.put, writer, piece)
-
-    def put(self, writer: asyncio.StreamWriter, piece: bytes) -> None:
-        """Write a piece, or close."""
-        if writer.is_closing():
-            return
-        if piece:
-            writer.write(piece)
-        else:
-            writer.close()
 
 
 class Load:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 LOAD = Path(__file__).with_name("load.py")
+ROOT = Path(__file__).parents[3]
 CONVERGE = Path(__file__).parents[1] / "converge.yml"
 
 
@@ -86,7 +87,8 @@ def load(address):
             f"--rate={rate}",
             f"--path={path}",
         ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         return lambda: json.loads(process.communicate(timeout=200)[0])
 
     return begin

@@ -1,0 +1,173 @@
+"""The rehearsal (`make rehearsal`) as its operator sees it: its playbooks, its hosts, and the way to its webhook."""
+
+import contextlib
+import csv
+import json
+import math
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import yaml
+from tests.bench.roll.client import Target
+from tests.bench.roll.committed import Row
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "molecule" / "shared"))
+from hosts import docker, wait_for_host
+
+ROOT = Path(__file__).parents[3]
+BIN = Path(sys.executable).parent
+INVENTORY = ROOT / "inventories" / "rehearsal"
+SERVICES = "services"
+"""The host of the proxy and of the database."""
+
+AUTHORITY = "/etc/aisha/tls/proxy/ca.pem"
+IMAGE_SOURCES = ("app", "pyproject.toml", "LICENSE", "requirements")
+READY = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8081/health/ready', timeout=5)"
+PATIENCE_SECONDS = 120
+
+
+class RehearsalError(Exception):
+    """The rehearsal did not do what the benchmark needs of it; says what."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The certificate that the proxy shows."""
+
+    serial: str
+    ends: float
+
+    @property
+    def days_left(self) -> int:
+        """Whole days until it ends, a begun one too."""
+        return math.ceil((self.ends - time.time()) / 86400)
+
+
+class Rehearsal:
+    """A production on this machine that is up, with its bots in webhook mode."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def target(self) -> Target:
+        """Return where its updates go."""
+        secrets, plain = self._variables("vault.yml"), self._variables("environment.yml")
+        ca = self._folder / "ca.pem"
+        ca.write_text(inside(SERVICES, "cat", AUTHORITY))
+        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        address = docker("inspect", f"--format={form}", SERVICES)
+        url = f"https://{plain['aisha_domain']}/webhook"
+        return Target(url, address, 443, str(ca), secrets["vault_bot_webhook_secret"])
+
+    def _variables(self, name: str) -> dict[str, str]:
+        """Return the variables of one of the inventory's files for all hosts, encrypted or not."""
+        path = INVENTORY / "group_vars" / "all" / name
+        if not path.read_text().startswith("$ANSIBLE_VAULT"):
+            return dict(yaml.safe_load(path.read_text()))
+        password = ROOT / "ansible" / "vault-password"
+        command = (BIN / "ansible-vault", "view", "--vault-password-file", password, path)
+        shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return dict(yaml.safe_load(shown))
+
+    def image(self, name: str, change: Callable[[Path], None]) -> Path:
+        """Return a repository with the sources of this one's image, as they are now, and with a change."""
+        repository = self._folder / name
+        listed = subprocess.run(
+            ("git", "ls-files", "-z", "--", *IMAGE_SOURCES),
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        for file in filter(None, listed.stdout.split("\0")):
+            (repository / file).parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # removed, and not committed yet
+                shutil.copy(ROOT / file, repository / file)
+        change(repository)
+        for command in (("init", "--quiet"), ("add", ".")):
+            subprocess.run(("git", *command), cwd=repository, check=True)
+        return repository
+
+    def certificate(self, target: Target) -> Shown:
+        """Return the certificate that the proxy shows now."""
+        context = ssl.create_default_context(cafile=target.ca)
+        with (
+            socket.create_connection((target.host, target.port), 20) as plain,
+            context.wrap_socket(plain, server_hostname=target.name) as connection,
+        ):
+            shown = connection.getpeercert()
+        assert shown
+        return Shown(str(shown["serialNumber"]), ssl.cert_time_to_seconds(str(shown["notAfter"])))
+
+    def rows(self, query: str) -> list[Row]:
+        """Ask the database, over its own socket."""
+        psql = ("psql", "--csv", "--tuples-only", f"--command={query}", "aisha")
+        said = inside(SERVICES, "runuser", "--user=postgres", "--", *psql)
+        return [
+            (int(first), int(second), int(third)) for first, second, third in csv.reader(said.splitlines())
+        ]
+
+    def restart(self, host: str) -> None:
+        """Restart a host, and return when each of its bots is ready again."""
+        bots = self._bots(host)
+        if not bots:
+            raise RehearsalError(f"no bot runs on {host}")
+        docker("restart", host)
+        wait_for_host(host)
+        for bot in bots:
+            eventually(partial(self._is_ready, host, bot), f"{bot} on {host} to be ready again")
+
+    def _bots(self, host: str) -> list[str]:
+        form = ("--filter=label=aisha.service=bot", "--format={{.Names}}")
+        return inside(host, "docker", "ps", *form).split()
+
+    def _is_ready(self, host: str, container: str) -> bool:
+        command = ("docker", "exec", host, "docker", "exec", container, "python3", "-c", READY)
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def play(playbook: str, *arguments: str, fails: bool = False) -> str:
+    """Run a playbook as the operator does, and return what it said.
+
+    Raises:
+        RehearsalError: it failed, or did not although it was to.
+    """
+    command = (str(BIN / "ansible-playbook"), "-i", str(INVENTORY), playbook, *arguments)
+    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if (done.returncode != 0) is not fails:
+        said = f"{done.stdout[-4000:]}{done.stderr[-2000:]}"
+        raise RehearsalError(f"{playbook} ended with {done.returncode}:\n{said}")
+    return done.stdout
+
+
+def extra(**variables: object) -> str:
+    """Return the argument that gives a playbook variables."""
+    return f"--extra-vars={json.dumps(variables)}"
+
+
+def inside(host: str, *command: str) -> str:
+    """Run a command on a host and return what it printed."""
+    return str(docker("exec", host, *command))
+
+
+def eventually(happened: Callable[[], object], what: str) -> None:
+    """Wait until something is so.
+
+    Raises:
+        RehearsalError: it took too long.
+    """
+    until = time.monotonic() + PATIENCE_SECONDS
+    while not happened():
+        if time.monotonic() > until:
+            raise RehearsalError(f"waited {PATIENCE_SECONDS} s for {what}")
+        time.sleep(0.5)
