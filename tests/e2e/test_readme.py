@@ -18,6 +18,7 @@ SERVERS = "needs servers and Ansible; the scenario of the whole site runs it"
 ELSEWHERE = {
     "ansible-playbook -i inventories/production ansible/playbooks/secrets.yml": SERVERS,
     "ansible-playbook -i inventories/production site.yml": SERVERS,
+    "ansible-playbook -i inventories/production ansible/playbooks/rollback.yml": SERVERS,
     "AISHA_BOT_TOKEN=123456:your-token make run": "needs a token of Telegram's",
     ".venv/bin/aisha models pull ru": "needs the vendor's site; its download is tested against a server of the tests'",
 }
