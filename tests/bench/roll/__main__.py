@@ -1,7 +1,7 @@
 """`make bench-roll`: what is lost of a steady load while releases and other changes go over the rehearsal.
 
-The rehearsal is up (`make rehearsal`), with its bots in webhook mode. One JSON line per figure; it ends with status 1
-when one request has failed, or one update was lost or doubled or not handled.
+The rehearsal is up (`make rehearsal`). Its bots take webhooks meanwhile. One JSON line per figure; it ends with status
+1 when one request has failed, or one update was lost or doubled or not handled.
 """
 
 import argparse
@@ -44,8 +44,10 @@ def main() -> None:
         try:
             target = rehearsal.target()
             phases = Phases(rehearsal, target)
+            phases.begin()
             well = under_load(phases, target, ask, options)
             well &= options.no_reload or reloaded(phases, target, ask, options.rate)
+            phases.end()
         except RehearsalError as error:
             sys.exit(str(error))
         except subprocess.CalledProcessError as error:

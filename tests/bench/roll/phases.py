@@ -11,6 +11,7 @@ DEPLOY = "ansible/playbooks/deploy.yml"
 ROLLBACK = "ansible/playbooks/rollback.yml"
 SITE = "site.yml"
 
+WEBHOOK = {"bot_mode": "webhook"}
 BAD = 'raise RuntimeError("this image is bad on purpose")\n'
 REFUSED, NOTHING = "bot stays as it was", "nothing: every host runs its release"
 """What a release says."""
@@ -34,6 +35,14 @@ class Phases:
     def __init__(self, rehearsal: Rehearsal, target: Target) -> None:
         self._rehearsal, self._target = rehearsal, target
 
+    def begin(self) -> None:
+        """Before any load: the bots take webhooks, in the release that a rollback returns to."""
+        play(DEPLOY, extra(**WEBHOOK))
+
+    def end(self) -> None:
+        """After all load: what runs is what the inventory says."""
+        play(DEPLOY)
+
     def control(self) -> None:
         """Nothing, to see what is lost without a cause."""
         time.sleep(CONTROL_SECONDS)
@@ -45,7 +54,9 @@ class Phases:
     def bad_image(self) -> None:
         """An image whose bot ends when it starts: the release must be refused."""
         source = str(self._rehearsal.image("bad", _break))
-        said = play(DEPLOY, extra(images_source=source, bot_ready_seconds=READY_SECONDS), fails=True)
+        said = play(
+            DEPLOY, extra(**WEBHOOK, images_source=source, bot_ready_seconds=READY_SECONDS), fails=True
+        )
         if REFUSED not in said:
             raise RehearsalError(f"the bad image was not refused by the roll:\n{said[-4000:]}")
 
@@ -85,7 +96,7 @@ class Phases:
 
 def _release(**variables: object) -> None:
     """Release with variables that change something."""
-    if NOTHING in play(DEPLOY, extra(**variables)):
+    if NOTHING in play(DEPLOY, extra(**WEBHOOK, **variables)):
         raise RehearsalError(f"nothing to release with {variables}")
 
 

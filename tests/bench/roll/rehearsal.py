@@ -53,7 +53,7 @@ class Shown:
 
 
 class Rehearsal:
-    """A production on this machine that is up, with its bots in webhook mode."""
+    """A production on this machine that is up."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
