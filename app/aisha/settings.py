@@ -5,11 +5,12 @@ A variable is the field's name in capitals behind `AISHA_`. `docs/settings.md` i
 
 import os
 import re
+import ssl
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from pydantic import Field, FilePath, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import Field, FilePath, HttpUrl, IPvAnyAddress, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aisha.errors import SettingsError
@@ -50,6 +51,14 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = Field(
         None,
         description="What Telegram proves itself with: 1 to 256 of A-Z, a-z, 0-9, _ and -. Needed in webhook mode.",
+    )
+    webhook_ip: IPvAnyAddress | None = Field(
+        None, description="Fixed IP address that Telegram posts to, instead of asking DNS for the webhook's."
+    )
+    webhook_certificate: Path | None = Field(
+        None,
+        description="File of the certificate (PEM) that Telegram is to trust at the webhook, where none of the"
+        " authorities it knows has signed: the authority's, or the self-signed one. Never a key.",
     )
     webhook_host: str = Field("127.0.0.1", description="Address that the bot listens on for the webhook.")
     webhook_port: Annotated[int, Field(gt=0, le=65535)] = Field(
@@ -133,6 +142,13 @@ class Settings(BaseSettings):
             raise ValueError("not 1 to 256 of A-Z, a-z, 0-9, _ and -")
         return secret
 
+    @field_validator("webhook_certificate")
+    @classmethod
+    def _webhook_certificate(cls, path: Path | None) -> Path | None:
+        if path:
+            _check_certificate(path)
+        return path
+
     @field_validator("default_language")
     @classmethod
     def _language(cls, code: str) -> str:
@@ -212,6 +228,21 @@ def _address(url: SecretStr | None, schemes: tuple[str, ...], example: str) -> S
     if not good:
         raise ValueError(f"not an address like {example}")
     return url
+
+
+def _check_certificate(path: Path) -> None:
+    """Raise a ValueError, with what to do, unless the file can be sent as a certificate to be trusted."""
+    remedy = "name a PEM file that this process may read, with certificates alone"
+    try:
+        text = path.read_text("ascii", "ignore")
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}; {remedy}") from None
+    if "PRIVATE KEY-" in text:
+        raise ValueError(f"a private key in {path}, which must not be sent; {remedy}")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ValueError, ssl.SSLError):
+        raise ValueError(f"no certificate in {path}; {remedy}") from None
 
 
 def variable(name: str) -> str:

@@ -5,6 +5,7 @@ from urllib.parse import quote_plus
 
 import pytest
 from pydantic import SecretStr
+from tests.integration.tls.terminator import Authority
 
 from aisha import settings
 from aisha.errors import SettingsError
@@ -44,6 +45,9 @@ def test_every_setting_has_a_default_and_a_description() -> None:
         ("AISHA_WEBHOOK_URL", "no address"),
         ("AISHA_WEBHOOK_SECRET", "two words"),
         ("AISHA_WEBHOOK_SECRET", "x" * 257),
+        ("AISHA_WEBHOOK_IP", "bot.example"),
+        ("AISHA_WEBHOOK_CERTIFICATE", "/no/such/file"),
+        ("AISHA_WEBHOOK_CERTIFICATE", "/"),
         ("AISHA_WEBHOOK_PORT", "0"),
         ("AISHA_DRAIN_SECONDS", "-1"),
         ("AISHA_CA_FILE", "/no/such/file"),
@@ -71,6 +75,28 @@ def test_a_malformed_value_is_refused_by_its_variable(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=name):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "no certificate in"),
+        (b"\x30\x82\xff", "no certificate in"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n", "no certificate in"),
+        (b"-----BEGIN EC PRIVATE KEY-----\n", "a private key in"),
+    ],
+)
+def test_what_telegram_is_not_to_be_sent_as_a_certificate_is_refused_with_the_remedy(
+    content: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Authority(tmp_path).file
+    monkeypatch.setenv("AISHA_WEBHOOK_CERTIFICATE", str(file))
+    assert settings.load().webhook_certificate == file
+    file.write_bytes(content)
+    with pytest.raises(
+        SettingsError, match=f"AISHA_WEBHOOK_CERTIFICATE: .*{reason} {file}.*; name a PEM file"
+    ):
         settings.load()
 
 

@@ -12,7 +12,7 @@ from aiogram import Bot
 from aiogram.client.session.aiohttp import AiohttpSession
 from aiogram.client.telegram import TelegramAPIServer
 from aiogram.exceptions import AiogramError, TelegramUnauthorizedError
-from aiogram.types import WebhookInfo
+from aiogram.types import BufferedInputFile, WebhookInfo
 
 from aisha import logs, settings
 from aisha.database.connect import LOST, UNLOCK, Connection, connect_async, notify
@@ -45,6 +45,8 @@ class Registration:
         self._settings = loaded
         self._bot = bot
         self._connection = connection
+        self._ip = str(loaded.webhook_ip or "")
+        self._certificate = loaded.webhook_certificate.read_bytes() if loaded.webhook_certificate else b""
 
     async def sync(self) -> str:
         """Bring about the agreement and return what was done, in words."""
@@ -63,12 +65,14 @@ class Registration:
             return f"unchanged: Telegram posts to {self._url}"
         await self._bot.set_webhook(
             self._url,
+            certificate=BufferedInputFile(self._certificate, "webhook.pem") if self._certificate else None,
+            ip_address=self._ip or None,
             max_connections=MAX_CONNECTIONS,
             allowed_updates=ALLOWED_UPDATES,
             secret_token=self._settings.secret("webhook_secret"),
             drop_pending_updates=False,
         )
-        await self._connection.execute(RECORD_SECRET, [self._digest])
+        await self._connection.execute(RECORD_SECRET, [":".join(self._digests).rstrip(":")])
         return f"webhook set to {self._url} (differed: {', '.join(differing)})"
 
     async def _delete(self, known: WebhookInfo) -> str:
@@ -79,11 +83,16 @@ class Registration:
 
     async def _differing(self, known: WebhookInfo) -> list[str]:
         row = await (await self._connection.execute("SELECT secret_digest FROM receiving")).fetchone()
+        recorded = ((row and row["secret_digest"]) or "").split(":")
+        pairs = zip([*recorded, "", ""], self._digests, strict=False)
+        secret, ip, certificate = (before == now for before, now in pairs)
         same = {
             "address": known.url == self._url,
             "kinds of updates": sorted(known.allowed_updates or []) == sorted(ALLOWED_UPDATES),
             "connections": known.max_connections == MAX_CONNECTIONS,
-            "secret": row is not None and row["secret_digest"] == self._digest,
+            "secret": secret,
+            "fixed address": ip and self._ip in ("", known.ip_address),
+            "certificate": certificate and known.has_custom_certificate == bool(self._certificate),
         }
         return [what for what, agrees in same.items() if not agrees]
 
@@ -92,10 +101,15 @@ class Registration:
         return str(self._settings.webhook_url)
 
     @property
-    def _digest(self) -> str:
-        """The secret's digest, of no use without the bot's token."""
+    def _digests(self) -> list[str]:
+        """Digests of what Telegram does not tell, of no use without the bot's token; empty for what is not set.
+
+        It tells no secret and no certificate, and an `ip_address` also where none is fixed. They are recorded with
+        colons between them, and no colon at the end: the secret's alone where it is the only one.
+        """
         key = self._settings.secret("bot_token").encode()
-        return hmac.new(key, self._settings.secret("webhook_secret").encode(), hashlib.sha256).hexdigest()
+        kept = [self._settings.secret("webhook_secret").encode(), self._ip.encode(), self._certificate]
+        return [hmac.new(key, one, hashlib.sha256).hexdigest() if one else "" for one in kept]
 
 
 @asynccontextmanager

@@ -55,6 +55,11 @@ class Params:
         except ValueError:
             raise bad_request(f"can't parse {name} JSON object") from None
 
+    def upload(self, name: str, given: Any) -> Upload | None:
+        """Return the file that `attach://NAME` means; given anything else, the one sent under the parameter's name."""
+        text = str(given or "")
+        return self.uploads.get(text.removeprefix("attach://") if text.startswith("attach://") else name)
+
     def shown(self) -> Json:
         """Return what the call log keeps: values as sent, and each file's name and size."""
         files = {n: {"file_name": u.name, "file_size": u.size} for n, u in self.uploads.items()}

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+import ssl
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import aiohttp
 import structlog
 
+from aisha.sandbox import destination
 from aisha.sandbox.answers import bad_request
 from aisha.sandbox.hub import Hub
 from aisha.sandbox.state import Json, State
@@ -49,22 +51,28 @@ class Webhook:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._delays: dict[str, Delay] = {}
 
-    def set(self, url: str, secret: str | None, connections: int, ip_address: str | None) -> None:
-        """Turn delivery on.
+    def set(
+        self, url: str, secret: str | None, connections: int, ip_address: str | None, certificate: str | None
+    ) -> None:
+        """Turn delivery on; with a certificate (PEM) that one alone is trusted.
 
         Raises:
-            ApiError: the address or the secret is malformed.
+            ApiError: the address, the fixed one, the certificate or the secret is malformed.
         """
-        if not re.match(r"https?://[^/\s]+", url):
-            raise bad_request("bad webhook: Failed to resolve host: invalid URL")
+        hook = destination.checked(
+            {
+                "url": url,
+                "secret": secret,
+                "max_connections": connections,
+                "ip_address": ip_address,
+                "certificate": certificate,
+            }
+        )
         if secret and not re.fullmatch(r"[A-Za-z0-9_-]{1,256}", secret):
             raise bad_request("secret token contains unallowed characters")
         self._delays.clear()
         self._state.put("webhook_error", None)
-        self._state.put(
-            "webhook",
-            {"url": url, "secret": secret, "max_connections": connections, "ip_address": ip_address},
-        )
+        self._state.put("webhook", hook)
         self._hub.wake(TOPIC)
 
     def remove(self) -> None:
@@ -75,11 +83,11 @@ class Webhook:
     def info(self) -> Json:
         """Return the WebhookInfo object."""
         hook = self._state.get("webhook") or {}
-        info = {"url": hook.get("url", ""), "has_custom_certificate": False}
+        info = {"url": hook.get("url", ""), "has_custom_certificate": bool(hook.get("certificate"))}
         info["pending_update_count"] = self._updates.pending()
         if hook:
             info["max_connections"] = hook["max_connections"]
-            info |= {"ip_address": hook["ip_address"]} if hook.get("ip_address") else {}
+            info |= {"ip_address": known} if (known := destination.address(hook)) else {}
             info |= self._state.get("webhook_error") or {}
         if allowed := self._state.get("allowed_updates"):
             info["allowed_updates"] = allowed
@@ -120,11 +128,8 @@ class Webhook:
     async def _deliver(
         self, client: aiohttp.ClientSession, hook: Json, key: str, sequence: int, update: Json, reply: Reply
     ) -> None:
-        headers = {"X-Telegram-Bot-Api-Secret-Token": hook["secret"]} if hook["secret"] else {}
         try:
-            async with client.post(
-                hook["url"], json=update, headers=headers, allow_redirects=False
-            ) as answer:
+            async with client.post(**destination.request(hook), json=update, allow_redirects=False) as answer:
                 if 200 <= answer.status < 300:
                     await self._accepted(key, sequence, answer, reply)
                 else:
@@ -156,7 +161,15 @@ class Webhook:
 
 
 def _reason(error: aiohttp.ClientError) -> str:
+    if isinstance(error.__cause__, ssl.SSLError):
+        return f"SSL error {{{_words(error.__cause__)}}}"
     return "Connection refused" if isinstance(error, aiohttp.ClientConnectorError) else "Connection failed"
+
+
+def _words(error: ssl.SSLError) -> str:
+    words = (error.reason or "unknown").replace("_", " ").lower()
+    why = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else None
+    return f"{words}: {why}" if why else words
 
 
 def _queue_of(update: Json) -> str:

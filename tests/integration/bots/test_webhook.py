@@ -1,8 +1,11 @@
 """Updates that Telegram posts: each is in the inbox before it is acknowledged, whichever bot takes it."""
 
 import asyncio
+import hashlib
+import hmac
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,6 +21,7 @@ from tests.integration.bots.harness import (
     until,
     webhook_settings,
 )
+from tests.integration.tls.terminator import Authority, encrypted
 
 HEADERS = {"X-Telegram-Bot-Api-Secret-Token": SECRET}
 UPDATE = {"update_id": 5, "edited_message": {"odd": True}}
@@ -91,6 +95,78 @@ async def test_a_sync_changes_only_what_differs(app: App) -> None:
         status, said = await app.aisha("webhook", "sync", **environment)
         assert (status, expected in said) == (0, True), said
     assert await app.query("SELECT mode FROM receiving") == [{"mode": "polling"}]
+
+
+async def test_a_sync_notices_a_fixed_address_and_a_certificate_that_come_change_and_go(
+    app: App, tmp_path: Path
+) -> None:
+    """Telegram tells an address, that of the URL, also while none is fixed."""
+    plain = webhook_settings("https://192.0.2.7/telegram")
+    fixed = plain | {"AISHA_WEBHOOK_IP": "192.0.2.8"}
+    certificate = Authority(tmp_path).file
+    trusted = plain | {"AISHA_WEBHOOK_CERTIFICATE": str(certificate)}
+    await app.aisha("webhook", "sync", **plain)
+    for environment, differed in (
+        (plain, None),
+        (fixed, "fixed address"),
+        (fixed, None),
+        (fixed | {"AISHA_WEBHOOK_IP": "192.0.2.9"}, "fixed address"),
+        (plain, "fixed address"),
+        (trusted, "certificate"),
+        (trusted, None),
+        (fixed | trusted, "fixed address"),
+        (plain, "fixed address, certificate"),
+        (plain, None),
+    ):
+        status, said = await app.aisha("webhook", "sync", **environment)
+        assert (status, f"(differed: {differed})" if differed else "unchanged") == (0, _what(said)), said
+    await app.aisha("webhook", "sync", **trusted)
+    certificate.write_bytes(Authority(tmp_path).file.read_bytes())
+    assert _what((await app.aisha("webhook", "sync", **trusted))[1]) == "(differed: certificate)"
+
+
+def _what(said: str) -> str:
+    """Return what a sync says it did, without the address."""
+    return "unchanged" if said.startswith("unchanged") else said[said.find("(differed") :].strip()
+
+
+async def test_a_sync_sets_anew_what_somebody_else_has_set_at_telegram(app: App, tmp_path: Path) -> None:
+    url = "https://bot.example/telegram"
+    settings = webhook_settings(url) | {
+        "AISHA_WEBHOOK_IP": "192.0.2.8",
+        "AISHA_WEBHOOK_CERTIFICATE": str(Authority(tmp_path).file),
+    }
+    await app.aisha("webhook", "sync", **settings)
+    app.sandbox.core.webhook.set(url, SECRET, 100, None, None)
+    said = (await app.aisha("webhook", "sync", **settings))[1]
+    assert _what(said) == "(differed: fixed address, certificate)"
+    info = app.sandbox.core.webhook.info()
+    assert (info["ip_address"], info["has_custom_certificate"]) == ("192.0.2.8", True)
+
+
+async def test_what_earlier_releases_have_recorded_still_counts(app: App) -> None:
+    settings = webhook_settings("https://bot.example/telegram")
+    await app.aisha("webhook", "sync", **settings)
+    key = app.environment["AISHA_BOT_TOKEN"].encode()
+    digest = hmac.new(key, SECRET.encode(), hashlib.sha256).hexdigest()
+    assert await app.query("SELECT secret_digest FROM receiving") == [{"secret_digest": digest}]
+
+
+async def test_a_bot_behind_a_proxy_of_an_own_authority_hears_by_a_name_that_dns_does_not_know(
+    app: App, crowd: Crowd, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path, "bot.example")
+    bot = await app.webhook_bot("https://bot.example/telegram").ready()
+    async with encrypted(int(bot.port), authority.server) as port:
+        settings = webhook_settings(f"https://bot.example:{port}/telegram") | {
+            "AISHA_WEBHOOK_IP": "127.0.0.1",
+            "AISHA_WEBHOOK_CERTIFICATE": str(authority.file),
+        }
+        status, said = await app.aisha("webhook", "sync", **settings)
+        assert status == 0, said
+        await crowd.write(5)
+        await crowd.answered_once()
+        await bot.stop()
 
 
 async def test_what_telegram_knows_is_shown_without_the_secret(app: App) -> None:

@@ -1,13 +1,12 @@
 import asyncio
 import time
-from collections.abc import Callable
 
 import aiohttp
 import pytest
 from aiogram import Bot
 from aiogram.exceptions import TelegramAPIError, TelegramConflictError
-from aiohttp import web
 from tests.integration.sandbox.client import Control
+from tests.integration.sandbox.receiver import Receiver, until
 
 from aisha.sandbox.server import Sandbox
 
@@ -75,41 +74,6 @@ async def test_an_injected_update_may_repeat_an_old_id(bot: Bot, control: Contro
     (repeated,) = await bot.get_updates(offset=update.update_id + 1)
     assert repeated.update_id == update.update_id
     assert await bot.get_updates(offset=update.update_id + 1) == []
-
-
-class Receiver:
-    """A webhook that fails `failures` times, then answers with `reply`."""
-
-    def __init__(self, failures: int = 0, reply: dict | None = None, retry_after: int = 0) -> None:
-        self.failures, self.reply, self.seen, self.times = failures, reply, [], []
-        self.headers = {"Retry-After": str(retry_after)} if retry_after else None
-
-    async def receive(self, request: web.Request) -> web.Response:
-        update = await request.json()
-        self.seen.append((request.headers.get("X-Telegram-Bot-Api-Secret-Token"), update))
-        self.times.append(time.monotonic())
-        if len(self.seen) <= self.failures:
-            return web.Response(status=500, headers=self.headers)
-        return web.json_response(self.reply) if self.reply else web.Response()
-
-    async def __aenter__(self) -> str:
-        app = web.Application()
-        app.router.add_post("/hook", self.receive)
-        self.runner = web.AppRunner(app)
-        await self.runner.setup()
-        site = web.TCPSite(self.runner, "127.0.0.1", 0)
-        await site.start()
-        return f"http://127.0.0.1:{self.runner.addresses[0][1]}/hook"
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.runner.cleanup()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
 
 
 async def test_a_webhook_gets_the_secret_and_is_tried_again_after_a_failure(

@@ -18,15 +18,15 @@ POSTGRES_SSL_REQUEST = 8
 
 
 class Authority:
-    """An authority with one server certificate, for 127.0.0.1, beside it as files in a folder."""
+    """An authority with one server certificate, for 127.0.0.1 or a name, beside it as files in a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.file = folder / "ca.crt"
         own, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
         name = f"Authority of {folder.name}"
         ca = _certificate(name, own, name, own, ca=True)
         self.file.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-        server = _certificate("127.0.0.1", key, name, own, ca=False)
+        server = _certificate(host, key, name, own, ca=False)
         chain, private = folder / "server.crt", folder / "server.key"
         chain.write_bytes(server.public_bytes(serialization.Encoding.PEM))
         private.write_bytes(
@@ -86,6 +86,12 @@ def _certificate(
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
     if not ca:
-        address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(name)]), critical=False)
     return builder.sign(signer, hashes.SHA256())
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)

@@ -1,12 +1,13 @@
 """How the bot hears: getUpdates, webhooks and getFile."""
 
-from aisha.sandbox.answers import ApiError
+from aisha.sandbox.answers import ApiError, bad_request
 from aisha.sandbox.core import Core
 from aisha.sandbox.methods.registry import method
 from aisha.sandbox.params import Params
 from aisha.sandbox.state import Json
 
 LONGEST_POLL_SECONDS = 50
+LARGEST_CERTIFICATE = 3 * 1024 * 1024
 
 
 @method
@@ -25,12 +26,23 @@ async def set_webhook(core: Core, params: Params) -> bool:
     if not url:
         return bool(await delete_webhook(core, params))
     connections = min(max(params.number("max_connections", 40), 1), 100)
-    core.webhook.set(url, params.text("secret_token"), connections, params.text("ip_address"))
+    core.webhook.set(
+        url, params.text("secret_token"), connections, params.text("ip_address"), _certificate(params)
+    )
     core.updates.allow(params.json("allowed_updates"))
     if params.flag("drop_pending_updates"):
         core.updates.drop()
     core.updates.interrupt(ApiError(409, "Conflict: terminated by setWebhook request"))
     return True
+
+
+def _certificate(params: Params) -> str | None:
+    upload = params.upload("certificate", params.text("certificate"))
+    if upload is None:
+        return None
+    if upload.size > LARGEST_CERTIFICATE:
+        raise bad_request(f"certificate size is too big ({upload.size} bytes)")
+    return upload.path.read_text("ascii", "ignore")
 
 
 @method

@@ -102,8 +102,7 @@ async def file_content(core: Core, params: Params, kind: str, given: Any, descri
     Raises:
         ApiError: there is no such file, or it is larger than bots may upload.
     """
-    name = str(given).removeprefix("attach://") if str(given or "").startswith("attach://") else kind
-    upload = params.uploads.get(name)
+    upload = params.upload(kind, given)
     if upload is None:
         if not given or str(given).startswith("attach://"):
             raise bad_request(f"there is no {kind.replace('_', ' ')} in the request")
