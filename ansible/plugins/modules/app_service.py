@@ -22,7 +22,7 @@ options:
   state: {description: What to do., type: str, choices: [prepared, running, watched, once], required: true}
   release: {description: 'The release, for O(state=running) and O(state=watched); empty stops every instance.', type: str, default: ''}
   image: {description: 'The image with its digest, for O(state=prepared).', type: str, default: ''}
-  command: {description: What the container runs., type: list, elements: str, default: []}
+  command: {description: 'What the container runs; for O(state=once) instead of the release''s own command.', type: list, elements: str, default: []}
   environment: {description: Variables that are no secrets., type: dict, default: {}}
   secrets: {description: 'Secrets by name; each is a file of that name in /run/secrets.', type: dict, default: {}}
   files: {description: 'Files of the host whose content is put beside the secrets, by the name that they have there.', type: dict, default: {}}
@@ -583,7 +583,7 @@ def run_once(module: AnsibleModule, host: Host) -> dict[str, Any]:
     command = [
         *confinement(manifest, host.folder / release),
         manifest["image"],
-        *manifest["options"]["command"],
+        *(module.params["command"] or manifest["options"]["command"]),
     ]
     said = docker("run", "--rm", "--log-driver=none", *command)
     host.remember(release)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -185,3 +186,72 @@ def test_a_killed_release_leaves_everything_serving_and_the_next_one_finishes_it
     assert "did not finish; this run goes on from what it left" in said
     assert [len(each) for each in releases().values()] == [1, 1]
     ansible("rollback")
+
+
+class Talk:
+    """Somebody who says something all the time, in a thread; every word is to be answered once."""
+
+    def __init__(self, chat):
+        self.chat, self.said, self._over = chat, 0, threading.Event()
+        self._before = len(ask(f"/chats/{chat}/messages?limit=1000")["messages"])
+        self._thread = threading.Thread(target=self._talk)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _talk(self):
+        while not self._over.wait(0.5):
+            ask(f"/chats/{self.chat}/messages", {"text": "/help"})
+            self.said += 1
+
+    def answers(self):
+        return len(ask(f"/chats/{self.chat}/messages?limit=1000")["messages"]) - self._before - self.said
+
+
+def webhook():
+    """What the sandbox knows of the webhook."""
+    token = (ROOT / ".cache" / "hosts" / "bot-token").read_text().split()[0]
+    with urllib.request.urlopen(f"http://127.0.0.1:8080/bot1000001:{token}/getWebhookInfo") as answer:
+        return json.loads(answer.read())["result"]
+
+
+def posts():
+    """The address of the bot that took each post, from the proxy's log."""
+    lines = [json.loads(line) for line in inside("services", "cat", "/var/log/nginx/access.log").splitlines()]
+    return [line["upstream"].split(", ")[-1].split(":")[0] for line in lines if line["upstream"]]
+
+
+def test_a_change_of_the_mode_loses_nothing_in_either_direction(eventually):
+    talker = ask("/users", {"first_name": "Bob"})["id"]
+    with Talk(talker) as talk:
+        ansible("deploy", "-e", '{"bot_mode": "webhook"}')
+        assert webhook()["url"] == "https://aisha.test/webhook"
+        before = len(posts())
+        assert eventually(lambda: len(posts()) > before + 4)
+        ansible("deploy")
+        assert webhook()["url"] == ""
+    assert talk.said > 20
+    assert eventually(lambda: talk.answers() == talk.said), (talk.answers(), talk.said)
+
+
+def test_a_drained_host_gets_no_posts_and_the_last_one_is_not_drained(eventually, somebody):
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    of = {host: subprocess.getoutput(f"docker inspect -f '{form}' {host}") for host in APP}
+    ansible("deploy", "-e", '{"bot_mode": "webhook"}')
+    ansible("nginx", "-e", "drain=app-1")
+    assert "no other host" in ansible("nginx", "-e", "drain=app-2", check=False)
+    before = len(posts())
+    for _ in range(8):
+        assert answered(somebody, "/help")
+    assert set(posts()[before:]) == {of["app-2"]}
+    ansible("nginx", "-e", "undrain=app-1")
+    before = len(posts())
+    for _ in range(8):
+        assert answered(somebody, "/help")
+    assert set(posts()[before:]) == set(of.values())
+    ansible("deploy")
