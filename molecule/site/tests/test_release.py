@@ -166,7 +166,7 @@ def test_a_release_that_fails_later_goes_back_too(somebody):
 
 
 def test_a_killed_release_leaves_everything_serving_and_the_next_one_finishes_it(somebody):
-    change = ("-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "error"}}', "-e", "release_unit_seconds=5")
+    change = ("-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "error"}}', "-e", "release_lock_seconds=5")
     command = ("ansible-playbook", "-i", "inventories/rehearsal", "ansible/playbooks/deploy.yml", *change)
     running = subprocess.Popen(
         command,
