@@ -2,10 +2,10 @@
 
 import atexit
 import gc
-import importlib
 import os
 import signal
 import sys
+from importlib import import_module
 
 import click
 
@@ -27,6 +27,7 @@ VERBS = {
     "trace": ("aisha.trace", "Tell one message's whole story."),
     "transcribe": ("aisha.transcribe.cli", "Transcribe files, without any service."),
 }
+USING_AIOGRAM = ("bot", "webhook", "handover")
 
 
 class LazyGroup(click.Group):
@@ -44,7 +45,9 @@ class LazyGroup(click.Group):
         if cmd_name not in VERBS:
             return None
         module, _ = VERBS[cmd_name]
-        command: click.Command = getattr(importlib.import_module(module), f"{cmd_name}_command")
+        if cmd_name in USING_AIOGRAM:
+            import_module("aisha.quick_aiogram").import_aiogram()
+        command: click.Command = getattr(import_module(module), f"{cmd_name}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -18,10 +18,6 @@ def main() -> None:
     if sys.argv[1] == "worker":
         prefer_fast_allocator()  # this starts the process anew, so before the line is read
     gc.disable()  # imports make no garbage worth looking for; a quarter of their time
-    if sys.argv[1] == "bot":
-        from aisha.embedded.quick_aiogram import import_aiogram
-
-        import_aiogram()
     import click
 
     from aisha import cli

@@ -10,6 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from hosts import wait_for_host
 
 ROOT = Path(__file__).parents[3]
 SANDBOX = "http://127.0.0.1:8080/sandbox/api"
@@ -17,19 +18,34 @@ APP = ("app-1", "app-2")
 ANSWER_SECONDS = 90
 
 
-def ansible(playbook, *arguments, check=True):
-    """Run a playbook as the operator does, and return what it printed."""
-    command = (
-        "ansible-playbook",
-        "-i",
-        "inventories/rehearsal",
-        f"ansible/playbooks/{playbook}.yml",
-        *arguments,
+def start(playbook, *arguments, watch=1):
+    """Begin to run a playbook as the operator does; new containers are watched for so many seconds."""
+    command = ("ansible-playbook", "-i", "inventories/rehearsal", f"ansible/playbooks/{playbook}.yml")
+    return subprocess.Popen(
+        (*command, "-e", f"release_watch_seconds={watch}", *arguments),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
     )
-    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode == 0) is check, done.stdout[-4000:]
-    return done.stdout
+
+
+def ansible(playbook, *arguments, check=True, watch=1):
+    """Run a playbook, and return what it printed."""
+    running = start(playbook, *arguments, watch=watch)
+    said, _ = running.communicate()
+    assert (running.returncode == 0) is check, said[-4000:]
+    return said
+
+
+def read_until(running, line):
+    """Wait until a playbook prints a line that begins so."""
+    for printed in running.stdout:
+        if printed.startswith(line):
+            return
+    raise AssertionError(f"{line} was not printed")
 
 
 def inside(host, *command):
@@ -165,20 +181,43 @@ def test_a_release_that_fails_later_goes_back_too(somebody):
     assert answered(somebody, "/start")
 
 
+def test_a_bot_that_ends_after_it_was_ready_takes_its_release_back(somebody):
+    before = releases()
+    running = start("deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "warning"}}', watch=22)
+    read_until(running, "TASK [Wait a moment]")
+    inside(
+        "app-1",
+        "sh",
+        "-c",
+        "docker exec $(docker ps -q --filter=name=aisha-bot-1) python3 -c 'import os; os.kill(1, 15)'",
+    )
+    said, _ = running.communicate()
+    assert running.returncode != 0
+    assert "after it was ready" in said
+    assert releases() == before
+    assert answered(somebody, "/help")
+
+
+def test_a_host_that_is_gone_in_mid_roll_sends_the_others_back(somebody, eventually):
+    before = releases()
+    running = start("deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "error"}}')
+    read_until(running, "TASK [Begin to bring services to their releases]")
+    read_until(running, "TASK [Begin to bring services to their releases]")
+    subprocess.run(("docker", "kill", "app-2"), check=True, capture_output=True)
+    said, _ = running.communicate()
+    assert running.returncode != 0
+    assert "bot on app-1 is back at" in said
+    subprocess.run(("docker", "start", "app-2"), check=True, capture_output=True)
+    wait_for_host("app-2")
+    ansible("deploy")
+    assert eventually(lambda: releases() == before)
+    assert answered(somebody, "/help")
+
+
 def test_a_killed_release_leaves_everything_serving_and_the_next_one_finishes_it(somebody):
     change = ("-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "error"}}', "-e", "release_lock_seconds=5")
-    command = ("ansible-playbook", "-i", "inventories/rehearsal", "ansible/playbooks/deploy.yml", *change)
-    running = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-    )
-    for line in running.stdout:
-        if line.startswith("TASK [Begin to bring services to their releases]"):
-            break
+    running = start("deploy", *change)
+    read_until(running, "TASK [Begin to bring services to their releases]")
     os.killpg(running.pid, 9)
     running.wait()
     assert answered(somebody, "/help")
@@ -226,32 +265,25 @@ def posts():
     return [line["upstream"].split(", ")[-1].split(":")[0] for line in lines if line["upstream"]]
 
 
-def test_a_change_of_the_mode_loses_nothing_in_either_direction(eventually):
-    talker = ask("/users", {"first_name": "Bob"})["id"]
-    with Talk(talker) as talk:
+def test_webhooks_go_to_every_host_that_is_not_drained_and_a_change_of_the_mode_loses_nothing(eventually):
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    of = {host: subprocess.getoutput(f"docker inspect -f '{form}' {host}") for host in APP}
+
+    def takers():
+        before = len(posts())
+        assert eventually(lambda: len(posts()) > before + 7)
+        return set(posts()[before:])
+
+    with Talk(ask("/users", {"first_name": "Bob"})["id"]) as talk:
         ansible("deploy", "-e", '{"bot_mode": "webhook"}')
         assert webhook()["url"] == "https://aisha.test/webhook"
-        before = len(posts())
-        assert eventually(lambda: len(posts()) > before + 4)
+        assert takers() == set(of.values())
+        ansible("nginx", "-e", "drain=app-1")
+        assert takers() == {of["app-2"]}
+        assert "no other host" in ansible("nginx", "-e", "drain=app-2", check=False)
+        ansible("nginx", "-e", "undrain=app-1")
+        assert takers() == set(of.values())
         ansible("deploy")
         assert webhook()["url"] == ""
     assert talk.said > 20
     assert eventually(lambda: talk.answers() == talk.said), (talk.answers(), talk.said)
-
-
-def test_a_drained_host_gets_no_posts_and_the_last_one_is_not_drained(eventually, somebody):
-    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    of = {host: subprocess.getoutput(f"docker inspect -f '{form}' {host}") for host in APP}
-    ansible("deploy", "-e", '{"bot_mode": "webhook"}')
-    ansible("nginx", "-e", "drain=app-1")
-    assert "no other host" in ansible("nginx", "-e", "drain=app-2", check=False)
-    before = len(posts())
-    for _ in range(8):
-        assert answered(somebody, "/help")
-    assert set(posts()[before:]) == {of["app-2"]}
-    ansible("nginx", "-e", "undrain=app-1")
-    before = len(posts())
-    for _ in range(8):
-        assert answered(somebody, "/help")
-    assert set(posts()[before:]) == set(of.values())
-    ansible("deploy")

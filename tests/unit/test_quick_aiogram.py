@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 SCRIPT = """
-from aisha.embedded.quick_aiogram import import_aiogram
+from aisha.quick_aiogram import import_aiogram
 import_aiogram()
 from aiogram import methods, types
 update = types.Update.model_validate(
