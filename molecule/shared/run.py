@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs scenarios, two at a time, each with its log in a file, and prints a line for each; all, or those named.
+"""Runs scenarios, three at a time, each with its log in a file, and prints a line for each; all, or those named.
 
-Most of a scenario is waiting, so two take little longer than one. What needs every role runs last and alone. On a failure it prints the end of the scenario's log, goes on with the others, and ends with status 1. A Docker engine
-that it had to start is stopped again, and nothing is left of the hosts.
+Most of a scenario is waiting. What needs every role runs last and alone. On a failure it prints the end of the scenario's log, goes
+on with the others, and ends with status 1. A Docker engine that it had to start is stopped again, and nothing is left of the hosts.
 """
 
 import os
@@ -19,7 +19,7 @@ LOGS = ROOT / ".cache" / "molecule"
 LAST = ("site",)
 """What needs every role is run after all of them, and alone."""
 
-AT_A_TIME = 2
+AT_A_TIME = 3
 SHOWN_LINES = 120
 
 

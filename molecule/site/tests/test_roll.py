@@ -1,0 +1,15 @@
+"""A steady load over releases, good and bad: every request is answered, and every update is handled once."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+SHORTENED = ("--requests", "5000", "--rate", "50", "--phases", "deploy", "bad_image", "rollback", "--no-reload")
+
+
+def test_releases_under_load_lose_and_double_nothing():
+    command = (sys.executable, "-m", "tests.bench.roll", *SHORTENED)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    print(done.stdout)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
