@@ -116,6 +116,17 @@ def test_what_would_change_is_shown_without_a_secret(secrets):
     assert [name for name, secret in secrets.items() if secret in said] == []
 
 
+def test_a_renewed_certificate_is_shown_at_once(eventually):
+    def shown():
+        ask = "openssl s_client -connect 127.0.0.1:443 -servername aisha.test </dev/null 2>&1 | openssl x509 -noout -serial"
+        return subprocess.check_output(("docker", "exec", "services", "sh", "-c", ask), text=True)
+
+    before = shown()
+    renew = ("-e", '{"certificates_renew_before_days": 100, "certificates_days": 101}')
+    play("--tags", "certificates", "--limit", "services", *renew)
+    assert eventually(lambda: shown() != before)
+
+
 def test_one_host_and_one_service_can_be_brought_up_alone():
     _, changed = play("--limit", "app-1")
     assert changed == {"app-1": 0}
