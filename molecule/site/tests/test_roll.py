@@ -5,7 +5,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-SHORTENED = ("--requests", "5000", "--rate", "50", "--phases", "deploy", "bad_image", "rollback", "--no-reload")
+SHORTENED = (
+    "--requests",
+    "5000",
+    "--rate",
+    "50",
+    "--phases",
+    "deploy",
+    "bad_image",
+    "rollback",
+    "--no-reload",
+)
 
 
 def test_releases_under_load_lose_and_double_nothing():
