@@ -56,21 +56,32 @@ def main() -> None:
 
 
 def under_load(phases: Phases, target: Target, ask: Ask, options: argparse.Namespace) -> bool:
-    """Go through the phases while updates come, print their figures, and return whether none was lost."""
+    """Go through the phases while updates come, print their figures, and return whether none was lost.
+
+    Raises:
+        RehearsalError: a phase went otherwise than it must; the figures until then are printed.
+    """
     with Load(target, rate=options.rate) as load:
-        for name in options.phases:
-            load.phase(name)
-            began = time.monotonic()
-            phases.named(name)()
-            figure(f"{name}_took", time.monotonic() - began, "s")
-            time.sleep(SETTLED_SECONDS)
-        load.phase("after")
-        while load.count() < options.requests:
-            time.sleep(1)
+        trouble = None
+        try:
+            for name in options.phases:
+                load.phase(name)
+                began = time.monotonic()
+                phases.named(name)()
+                figure(f"{name}_took", time.monotonic() - began, "s")
+                time.sleep(SETTLED_SECONDS)
+            load.phase("after")
+            while load.count() < options.requests:
+                time.sleep(1)
+        except RehearsalError as error:
+            trouble = error
         outcomes = load.stop()
     for name, some in outcomes.items():
         of_phase(name, Summary.of(some))
-    return in_all("", load.outcomes, ask)
+    well = in_all("", load.outcomes, ask)
+    if trouble:
+        raise trouble
+    return well
 
 
 def reloaded(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
