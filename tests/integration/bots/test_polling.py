@@ -81,7 +81,7 @@ async def test_a_lone_bot_that_was_stopped_goes_on(app: App, crowd: Crowd) -> No
 
 
 async def test_a_webhook_that_nobody_asked_for_is_removed(app: App, crowd: Crowd) -> None:
-    app.sandbox.core.webhook.set("http://127.0.0.1:9/", None, 40, None)
+    app.sandbox.core.webhook.set("http://127.0.0.1:9/", None, 40, None, None)
     await app.bot().ready()
     await crowd.write(5)
     await crowd.answered_once()
