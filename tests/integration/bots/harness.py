@@ -226,12 +226,12 @@ class Alternation:
 
     async def _pass(self, request: web.Request) -> web.Response:
         body, headers = await request.read(), {k: v for k, v in request.headers.items() if k.startswith("X-")}
-        for _ in self.targets:
-            self._turn += 1
-            address = self.targets[self._turn % len(self.targets)] + request.path
+        self._turn += 1
+        first = self._turn % len(self.targets)
+        for target in (*self.targets[first:], *self.targets[:first]):
             try:
                 async with self._http.post(
-                    address, data=body, headers=headers | {"Connection": "close"}
+                    target + request.path, data=body, headers=headers | {"Connection": "close"}
                 ) as answer:
                     if answer.status != 200:
                         self.failed.append(answer.status)
