@@ -58,7 +58,8 @@ class Presence:
     2. Every second it renews its row and its leases. It may act outside the database only while the row is fresh, by a
        clock that goes on while the process is stopped, and a second less than others wait.
     3. It looks for others whose row has lapsed, or who have had no session for two seconds. Their rows are removed,
-       then their sessions are ended, and so their locks are free. A new session of theirs is not admitted.
+       then their sessions are ended, and so their locks are free, those on their leases among them: only then are the
+       leases asked for. A new session of theirs is not admitted.
     4. One that finds its own row gone ends at once: whatever it has in memory, another may have done.
     5. It leaves, so that nobody has to wait for its row to lapse.
     """
@@ -84,7 +85,7 @@ class Presence:
     ) -> None:
         try:
             async with await connect_async(self._url) as connection:
-                await self._remove(connection, gone=[self.id])
+                await self._free_leases(connection, await self._remove(connection, gone=[self.id]))
         except psycopg.Error as failure:
             log.warning("left without a word, the database is away", error=str(failure))
 
@@ -120,10 +121,10 @@ class Presence:
         asked = boottime()
         if not await (await connection.execute(RENEW, [self.id])).fetchone():
             self._shut_out()
+        await self._shut_others_out(connection)
         for lease in self.leases:
             await lease.beat(connection)
         self._valid_until = asked + TTL_SECONDS - MARGIN_SECONDS
-        await self._shut_others_out(connection)
 
     async def _shut_others_out(self, connection: Connection) -> None:
         silent = await (await connection.execute(SILENT, [self.id])).fetchall()
@@ -133,18 +134,21 @@ class Presence:
         }
         gone = [one for one, since in self._absent_since.items() if now - since >= ABSENT_SECONDS]
         lapsed = [row["id"] for row in silent if row["lapsed"]]
-        for removed in await self._remove(connection, gone, lapsed) if gone or lapsed else []:
-            log.warning("a bot has fallen silent and is shut out", bot=removed)
+        removed = await self._remove(connection, gone, lapsed) if gone or lapsed else []
         await connection.execute(END_SESSIONS)
+        if removed:
+            await self._free_leases(connection, removed)
+            log.warning("bots have fallen silent and are shut out", bots=removed)
 
     async def _remove(self, connection: Connection, gone: list[str], lapsed: Sequence[str] = ()) -> list[str]:
         async with connection.transaction():
             await connection.execute(DURABLE)
             rows = await (await connection.execute(REMOVE, {"gone": gone, "lapsed": list(lapsed)})).fetchall()
-            removed = [str(row["id"]) for row in rows]
-            await connection.execute(FREE_LEASES, [removed])
-            await notify(connection, "lease")
-        return removed
+        return [str(row["id"]) for row in rows]
+
+    async def _free_leases(self, connection: Connection, removed: list[str]) -> None:
+        await connection.execute(FREE_LEASES, [removed])
+        await notify(connection, "lease")
 
     def _shut_out(self) -> NoReturn:
         log.critical("shut out by another bot after a silence; ending, to be started anew", bot=self.id)

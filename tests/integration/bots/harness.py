@@ -34,8 +34,11 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def until(condition: Callable[[], Any], what: str) -> Any:
-    """Return the condition's first true value, asking fifty times a second, for as long as a busy machine may need."""
+async def until(condition: Callable[[], Any], what: str, said: Callable[[], str] = str) -> Any:
+    """Return the condition's first true value, asking fifty times a second, for as long as a busy machine may need.
+
+    `said` is asked for the log only when that time is over.
+    """
     end = time.monotonic() + LONGEST_SECONDS
     while time.monotonic() < end:
         found = condition()
@@ -44,7 +47,7 @@ async def until(condition: Callable[[], Any], what: str) -> Any:
         if found:
             return found
         await asyncio.sleep(0.02)
-    raise AssertionError(f"waited {LONGEST_SECONDS} s for {what}")
+    raise AssertionError(f"waited {LONGEST_SECONDS} s for {what} {said()}")
 
 
 class App:
@@ -123,7 +126,7 @@ class Bot:
 
     async def ready(self) -> "Bot":
         """Wait until it says that it is ready."""
-        await until(self.is_ready, f"a bot to be ready; its log: {self.said()}")
+        await until(self.is_ready, "a bot to be ready; its log:", self.said)
         return self
 
     async def is_ready(self) -> bool:
@@ -154,7 +157,7 @@ class Bot:
 
     async def ended(self) -> int:
         """Wait for its end and return the exit status."""
-        await until(lambda: self.process.poll() is not None, f"a bot's end; its log: {self.said()}")
+        await until(lambda: self.process.poll() is not None, "a bot's end; its log:", self.said)
         return self.process.wait()
 
     def said(self) -> str:

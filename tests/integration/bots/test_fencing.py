@@ -108,6 +108,20 @@ async def test_a_silent_bots_locks_are_freed_and_its_transaction_ends(
     assert second.lease.held
 
 
+async def test_a_bot_that_stopped_while_it_proved_its_lease_does_not_keep_it(
+    app: App, first: Member, second: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with first.pool.connection() as mine:
+        await mine.execute("BEGIN")
+        await first.lease.prove(mine)
+        await lapse(app, first, monkeypatch)
+        async with asyncio.timeout(20):
+            await second.beat()
+        with pytest.raises(psycopg.OperationalError):
+            await mine.execute("COMMIT")
+    assert second.lease.held
+
+
 async def test_a_bot_that_was_shut_out_gets_no_new_session(
     app: App, first: Member, second: Member, ended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ class Worker:
             return 0, {}
 
     async def ready(self) -> "Worker":
-        await until(self._is_ready, f"a worker; its log: {self.log.read_text()[-2000:]}")
+        await until(self._is_ready, "a worker; its log:", lambda: self.log.read_text()[-2000:])
         return self
 
     async def _is_ready(self) -> bool:
