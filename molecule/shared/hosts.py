@@ -4,7 +4,8 @@
 1. `engine`: where no Docker engine runs and we are root, Debian's is installed and started, with its data in
    `.cache/hosts`; a running one is used as it is.
 2. Images are made from the Debian archive by mmdebstrap, once, and kept as tar files in `.cache/hosts`.
-3. All hosts are on one network and find each other by name; a cache beside them fetches each package once.
+3. All hosts are on one network and find each other by name; a host that is restarted keeps its address, as a server
+   does. A cache beside them fetches each package once.
 4. `down` removes hosts with their volumes, `down --all` everything that `up` and `engine` have made but the cache.
 
 It needs the standard library only, so that it also runs before anything is installed.
@@ -13,6 +14,7 @@ It needs the standard library only, so that it also runs before anything is inst
 import argparse
 import fcntl
 import hashlib
+import ipaddress
 import os
 import shutil
 import signal
@@ -207,14 +209,40 @@ def bring_up(hosts: dict[str, str]) -> None:
         releases = tuple({release.partition(":")[0] for release in hosts.values()})
         make_images((*releases, "apt-cache"))
         if not docker("network", "ls", "-q", f"--filter=name=^{NETWORK}$"):
-            docker("network", "create", NETWORK)
-        start_apt_cache()
-    running = docker("ps", f"--filter=label={NETWORK}", "--format={{.Names}}").split()
+            create_network()
+        _, cache_address, *addresses = map(str, ipaddress.ip_network(network("Subnet")).hosts())
+        start_apt_cache(cache_address)
+        running = docker("ps", f"--filter=label={NETWORK}", "--format={{.Names}}").split()
+        stopped = [name for name in hosts if name not in running]
+        for name in stopped:
+            docker("rm", "--force", "--volumes", name, check=False)
+        taken = docker(
+            "ps", "--all", f"--filter=label={NETWORK}", f'--format={{{{.Label "{NETWORK}"}}}}'
+        ).split()
+        free = [address for address in addresses if address not in taken]
+        for name, address in zip(stopped, free, strict=False):
+            create_host(name, hosts[name], address)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: start_host(name, hosts[name]), (n for n in hosts if n not in running)))
+        list(pool.map(start_host, stopped))
 
 
-def start_apt_cache() -> None:
+def create_network() -> None:
+    """Create the hosts' network on a subnet that Docker finds free.
+
+    Docker takes a host's wish for an address only where the network was created with a subnet, so it is created anew.
+    """
+    docker("network", "create", NETWORK)
+    subnet = network("Subnet")
+    docker("network", "rm", NETWORK)
+    docker("network", "create", f"--subnet={subnet}", NETWORK)
+
+
+def network(key: str) -> str:
+    """Return the Subnet or the Gateway of the hosts' network."""
+    return docker("network", "inspect", NETWORK, f"--format={{{{(index .IPAM.Config 0).{key}}}}}")
+
+
+def start_apt_cache(address: str) -> None:
     """Start the cache that all hosts fetch their packages through."""
     if docker("ps", "-q", f"--filter=name=^{APT_CACHE}$"):
         return
@@ -229,21 +257,26 @@ def start_apt_cache() -> None:
         "--init",
         f"--name={APT_CACHE}",
         f"--network={NETWORK}",
+        f"--ip={address}",
         "--volume",
         volume,
         image("apt-cache"),
     )
 
 
-def start_host(name: str, wanted: str) -> None:
-    """Start one host with fresh package lists, and wait until systemd has started everything."""
+def create_host(name: str, wanted: str, address: str) -> None:
+    """Create one host, whose label says its address."""
     release, _, port = wanted.partition(":")
     publish = [f"--publish=127.0.0.1:{port}:{port}"] if port else []
-    identity = [f"--name={name}", f"--hostname={name}", f"--network={NETWORK}", f"--label={NETWORK}"]
-    docker("rm", "--force", "--volumes", name, check=False)
+    identity = [f"--name={name}", f"--hostname={name}", f"--label={NETWORK}={address}"]
     for facts in FACTS.glob(f"*_{name}"):
         facts.unlink()  # of an earlier host of this name
-    docker("run", "--detach", *identity, *publish, *FLAGS, image(release))
+    docker("create", *identity, f"--network={NETWORK}", f"--ip={address}", *publish, *FLAGS, image(release))
+
+
+def start_host(name: str) -> None:
+    """Start one host with fresh package lists, and wait until systemd has started everything."""
+    docker("start", name)
     wait_for_host(name)
     docker("exec", name, "apt-get", "update", "-qq")
 

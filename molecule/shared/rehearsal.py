@@ -62,7 +62,7 @@ def start_sandbox() -> None:
     """Start the sandbox unless it answers; it outlives this process."""
     if answers():
         return
-    gateway = hosts.docker("network", "inspect", hosts.NETWORK, "--format={{(index .IPAM.Config 0).Gateway}}")
+    gateway = hosts.network("Gateway")
     SANDBOX.mkdir(parents=True, exist_ok=True)
     command = (BIN / "aisha", "sandbox", "--port", str(PORT), "--strict-port", "--data-dir", SANDBOX)
     with (SANDBOX / "log").open("a") as log:
