@@ -5,6 +5,7 @@ import sys
 
 INTERRUPTED = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell has put in the background
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
 try:
     from aisha.transcribe.horse import ReadyHorse
