@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SHORTENED = "--requests 5000 --rate 50 --phases deploy bad_image rollback --no-reload"
+SHORTENED = "--requests 5000 --rate 50 --phases deploy bad_image rollback --parts load"
 
 
 @pytest.mark.timeout(1500)

@@ -17,13 +17,20 @@ from tests.bench.roll.committed import Ask, Committed, committed, database
 from tests.bench.roll.load import Load
 from tests.bench.roll.outcomes import Outcome, Summary
 from tests.bench.roll.phases import Phases
-from tests.bench.roll.rehearsal import Rehearsal, RehearsalError
+from tests.bench.roll.rehearsal import APP, DEBIAN, SANDBOX, Rehearsal, RehearsalError
+from tests.bench.roll.swarm import Swarm
+from tests.bench.roll.voices import Voices
 
+SWARM_PHASES = ("control", "deploy", "bad_image", "rollback")
+PARTS = ("load", "reload", "voices", "swarm")
 PHASES = ("control", "deploy", "bad_image", "rollback", "environment", "certificate", "host_restart")
 SETTLED_SECONDS = 5
 """After each phase, so that what it leaves behind is counted with it."""
 
 HANDLED_SECONDS = 600
+VOICES_SECONDS = 60
+"""All voices are sent within that time."""
+
 SHOWN = 10
 
 
@@ -35,7 +42,10 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=100_000, help="at least so many in all")
     parser.add_argument("--rate", type=float, default=500, help="a second")
     parser.add_argument("--phases", nargs="+", choices=PHASES, default=PHASES)
-    parser.add_argument("--no-reload", action="store_true", help="without the reload of the proxy at the end")
+    parser.add_argument(
+        "--parts", nargs="+", choices=PARTS, default=PARTS, help="all but those named are left out"
+    )
+    parser.add_argument("--voices", type=int, default=200, help="so many")
     parser.add_argument("--database", help="its address, where it is not asked over its own host")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="aisha-") as folder:
@@ -45,14 +55,19 @@ def main() -> None:
             target = rehearsal.target()
             phases = Phases(rehearsal, target)
             phases.begin()
-            well = under_load(phases, target, ask, options)
-            well &= options.no_reload or reloaded(phases, target, ask, options.rate)
+            parts = {
+                "load": lambda: under_load(phases, target, ask, options),
+                "reload": lambda: reloaded(phases, target, ask, options.rate),
+                "voices": lambda: spoken_to(phases, options.voices),
+                "swarm": lambda: by_swarm(phases, target, ask, options.rate),
+            }
+            with_losses = [name for name in PARTS if name in options.parts and not parts[name]()]
             phases.end()
         except RehearsalError as error:
             sys.exit(str(error))
         except subprocess.CalledProcessError as error:
             sys.exit(f"{error.cmd} ended with {error.returncode}: {error.stderr}")
-    sys.exit(0 if well else 1)
+    sys.exit(1 if with_losses else 0)
 
 
 def under_load(phases: Phases, target: Target, ask: Ask, options: argparse.Namespace) -> bool:
@@ -95,6 +110,41 @@ def reloaded(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
         "reload_repeated", summary.repeated, "requests", f"of {summary.sent}; longest {summary.longest:.1f} s"
     )
     return in_all("reload_", load.outcomes, ask)
+
+
+def by_swarm(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
+    """Have Docker Swarm do what our releases do, under the same load, and print the same figures of it.
+
+    What is lost there is none of our losses: it returns true.
+    """
+    if not phases.newer:
+        phases.deploy()
+        phases.rollback()
+    with Swarm(APP[1], [APP[0]], phases.newer, DEBIAN) as swarm, Load(target, rate=rate) as load:
+        for name in SWARM_PHASES:
+            load.phase(f"swarm_{name}")
+            began = time.monotonic()
+            getattr(phases if name == "control" else swarm, name)()
+            figure(f"swarm_{name}_took", time.monotonic() - began, "s")
+            time.sleep(SETTLED_SECONDS)
+        outcomes = load.stop()
+        for name, some in outcomes.items():
+            of_phase(name, Summary.of(some))
+        in_all("swarm_", load.outcomes, ask)
+    return True
+
+
+def spoken_to(phases: Phases, count: int) -> bool:
+    """Deploy and go back while voices come; print what became of them, and return whether each was answered once."""
+    with Voices(SANDBOX, count, count / VOICES_SECONDS) as voices:
+        for name in ("deploy", "rollback"):
+            time.sleep(SETTLED_SECONDS)
+            phases.named(name)()
+        answered = voices.answered()
+    figure("voices_unanswered", answered.unanswered, "voices", f"of {answered.sent}")
+    figure("voices_doubled", answered.doubled, "voices")
+    figure("voices_word_errors", 100 * answered.word_errors, "%")
+    return not answered.unanswered and not answered.doubled
 
 
 def of_phase(name: str, summary: Summary) -> None:

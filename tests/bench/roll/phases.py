@@ -5,7 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.roll.client import Target
-from tests.bench.roll.rehearsal import SERVICES, Rehearsal, RehearsalError, eventually, extra, inside, play
+from tests.bench.roll.rehearsal import (
+    APP,
+    SERVICES,
+    Rehearsal,
+    RehearsalError,
+    eventually,
+    extra,
+    inside,
+    manifest,
+    play,
+)
 
 DEPLOY = "ansible/playbooks/deploy.yml"
 ROLLBACK = "ansible/playbooks/rollback.yml"
@@ -20,7 +30,7 @@ READY_SECONDS = 15
 """How long a bad bot has to become ready."""
 
 CONTROL_SECONDS = 20
-RESTARTED = "app-2"
+RESTARTED = APP[1]
 RELOADS = 3
 RELOAD_PAUSE_SECONDS = 5
 
@@ -34,6 +44,8 @@ class Phases:
 
     def __init__(self, rehearsal: Rehearsal, target: Target) -> None:
         self._rehearsal, self._target = rehearsal, target
+        self.newer = ""
+        """The image of the last deploy."""
 
     def begin(self) -> None:
         """Before any load: the bots take webhooks, in the release that a rollback returns to."""
@@ -50,6 +62,7 @@ class Phases:
     def deploy(self) -> None:
         """A new image: the present sources with a version of their own."""
         _release(images_source=str(self._rehearsal.image("new", _version)))
+        self.newer = manifest(APP[0])["image"]
 
     def bad_image(self) -> None:
         """An image whose bot ends when it starts: the release must be refused."""

@@ -15,20 +15,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import yaml
 from tests.bench.roll.client import Target
 from tests.bench.roll.committed import Row
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "molecule" / "shared"))
-from hosts import docker, wait_for_host
+from hosts import docker, image, wait_for_host
 
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 INVENTORY = ROOT / "inventories" / "rehearsal"
+SANDBOX = "http://127.0.0.1:8080"
 SERVICES = "services"
 """The host of the proxy and of the database."""
 
+APP = ("app-1", "app-2")
+"""The hosts of the bots."""
+
+DEBIAN = image("trixie")
+"""Which this machine's Docker has."""
+
+RELEASES = "/var/lib/aisha/releases/bot"
 AUTHORITY = "/etc/aisha/tls/proxy/ca.pem"
 IMAGE_SOURCES = ("app", "pyproject.toml", "LICENSE", "requirements")
 READY = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8081/health/ready', timeout=5)"
@@ -158,6 +167,24 @@ def extra(**variables: object) -> str:
 def inside(host: str, *command: str) -> str:
     """Run a command on a host and return what it printed."""
     return str(docker("exec", host, *command))
+
+
+def manifest(host: str) -> dict[str, Any]:
+    """Return the manifest of the release of the bot that a host runs."""
+    return dict(json.loads(inside(host, "cat", f"{RELEASES}/current/manifest.json")))
+
+
+def put(host: str, path: str, text: str) -> None:
+    """Write a file on a host."""
+    command = ("docker", "exec", "--interactive", host, "tee", path)
+    subprocess.run(command, input=text, check=True, capture_output=True, text=True)
+
+
+def load(host: str, image: str) -> None:
+    """Give a host's Docker an image of this machine's."""
+    with subprocess.Popen(("docker", "save", image), stdout=subprocess.PIPE) as saving:
+        command = ("docker", "exec", "--interactive", host, "docker", "load", "--quiet")
+        subprocess.run(command, stdin=saving.stdout, check=True, capture_output=True)
 
 
 def eventually(happened: Callable[[], object], what: str) -> None:
