@@ -20,7 +20,11 @@ description:
 options:
   service: {description: The service., type: str, required: true}
   state: {description: What to do., type: str, choices: [prepared, running, watched, once], required: true}
-  release: {description: 'The release, for O(state=running) and O(state=watched); empty stops every instance.', type: str, default: ''}
+  release:
+    description:
+      - The release. With O(state=running) an empty one stops every instance; with O(state=once) it is the one that was run last.
+    type: str
+    default: ''
   image: {description: 'The image with its digest, for O(state=prepared).', type: str, default: ''}
   command: {description: 'What the container runs; for O(state=once) instead of the release''s own command.', type: list, elements: str, default: []}
   environment: {description: Variables that are no secrets., type: dict, default: {}}
@@ -39,6 +43,7 @@ options:
       address: {description: The host's address., type: str, default: 0.0.0.0}
   mounts: {description: 'Folders of the host that the containers read, as folder of the host to folder of the container.', type: dict, default: {}}
   memory_mib: {description: 'Most memory of a container; 0 sets no limit.', type: int, default: 0}
+  cpus: {description: 'Most processors that a container uses, as 1.5; 0 sets no limit.', type: float, default: 0}
   pids: {description: Most processes of a container., type: int, default: 256}
   scratch_mib: {description: Size of /tmp in memory., type: int, default: 64}
   user: {description: 'User and group, as numbers.', type: str, default: '10001:10001'}
@@ -100,6 +105,7 @@ OPTIONS = (
     "ports",
     "mounts",
     "memory_mib",
+    "cpus",
     "pids",
     "scratch_mib",
     "user",
@@ -282,6 +288,7 @@ def confinement(manifest: dict, folder: Path) -> list[str]:
         "--security-opt=no-new-privileges",
         f"--pids-limit={options['pids']}",
         *([f"--memory={memory}", f"--memory-swap={memory}"] if options["memory_mib"] else []),
+        *([f"--cpus={options['cpus']}"] if options.get("cpus") else []),  # releases of before know none
         f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size={options['scratch_mib']}m,mode=1777",
         f"--mount=type=bind,source={folder / 'secrets'},target={SECRETS},readonly",
         *(
@@ -576,10 +583,12 @@ def roll(module: AnsibleModule, host: Host) -> dict[str, Any]:
 
 def run_once(module: AnsibleModule, host: Host) -> dict[str, Any]:
     """Run one container of the release to its end."""
-    release = module.params["release"]
-    manifest = host.manifest(release)
+    release = module.params["release"] or host.current
     if module.check_mode:
         return {"changed": False, "release": release, "current": host.current, "said": ""}
+    manifest = host.manifest(release)
+    if manifest is None:
+        module.fail_json(msg=f"{host.service}: this host has no release {release}")
     command = [
         *confinement(manifest, host.folder / release),
         manifest["image"],
@@ -622,6 +631,7 @@ def main() -> None:
             "ports": {"type": "list", "elements": "dict", "default": [], "options": port},
             "mounts": {"type": "dict", "default": {}},
             "memory_mib": number | {"default": 0},
+            "cpus": {"type": "float", "default": 0},
             "pids": number | {"default": 256},
             "scratch_mib": number | {"default": 64},
             "user": text | {"default": "10001:10001"},

@@ -1,4 +1,4 @@
-"""Redis as its users find it."""
+"""Redis, and Valkey, as their users find them."""
 
 import pytest
 
@@ -9,10 +9,15 @@ PASSWORDS = {
 }
 
 
+def flavour(host):
+    """Return `redis` or `valkey`, by which everything is named."""
+    return host.ansible.get_variables().get("redis_flavour", "redis")
+
+
 def cli(host, user, command):
     """Return what a user's command prints."""
     login = f"--user {user} -a {PASSWORDS[user]} --no-auth-warning" if user else ""
-    return host.run(f"redis-cli {login} {command} 2>&1").stdout.strip()
+    return host.run(f"{flavour(host)}-cli {login} {command} 2>&1").stdout.strip()
 
 
 def test_the_app_writes_and_reads(host):
@@ -41,7 +46,7 @@ def test_nobody_does_anything_without_a_password(host):
 
 
 def test_a_wrong_password_is_refused(host):
-    assert "WRONGPASS" in host.run("redis-cli --user app -a wrong GET greeting 2>&1").stdout
+    assert "WRONGPASS" in host.run(f"{flavour(host)}-cli --user app -a wrong GET greeting 2>&1").stdout
 
 
 def test_the_exporter_reads_figures_but_no_data(host):
@@ -66,14 +71,15 @@ def test_a_full_memory_refuses_writes_and_keeps_what_is_there(host):
 
 
 def test_the_configuration_is_not_for_everyone_to_read(host):
-    for path in ("/etc/redis/redis.conf", "/etc/redis/users.acl"):
-        assert host.file(path).mode == 0o640
-    assert PASSWORDS["app"] not in host.file("/etc/redis/users.acl").content_string
+    folder = f"/etc/{flavour(host)}"
+    for name in (f"{flavour(host)}.conf", "users.acl"):
+        assert host.file(f"{folder}/{name}").mode == 0o640
+    assert PASSWORDS["app"] not in host.file(f"{folder}/users.acl").content_string
 
 
 def test_data_survive_a_kill(host, eventually):
     cli(host, "app", "SET survivor yes")
-    host.run_test("sleep 1.1; pkill -KILL redis-server")
+    host.run_test("sleep 1.1; pkill -KILL %s-server", flavour(host))
     assert eventually(lambda: cli(host, "app", "GET survivor") == "yes")
 
 

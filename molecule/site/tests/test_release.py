@@ -228,6 +228,66 @@ def test_a_killed_release_leaves_everything_serving_and_the_next_one_finishes_it
     ansible("rollback")
 
 
+MIGRATION = '''"""Another table."""
+
+from alembic import op
+
+revision = "9999"
+down_revision = "{newest}"
+phase = "{phase}"
+
+
+def upgrade() -> None:
+    """Create it."""
+    op.execute("CREATE TABLE later (number integer)")
+    op.execute("INSERT INTO later VALUES ({value})")
+
+
+def downgrade() -> None:
+    """Drop it."""
+    op.execute("DROP TABLE later")
+'''
+
+
+def with_a_migration(folder, value, phase="expand"):
+    """Argument for sources that have one more migration, which inserts the value."""
+    subprocess.run(("git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", folder), check=True)
+    versions = folder / "app" / "aisha" / "database" / "migrations" / "versions"
+    newest = max(versions.glob("*.py")).name.split("_")[0]
+    (versions / "9999_later.py").write_text(MIGRATION.format(newest=newest, value=value, phase=phase))
+    subprocess.run(("git", "add", "."), cwd=folder, check=True)
+    return f"images_source={folder}"
+
+
+def revision():
+    query = ("psql", "--no-align", "--tuples-only", "--command=SELECT version_num FROM alembic_version")
+    return inside("services", "runuser", "--user=postgres", "--", *query, "aisha").strip()
+
+
+@pytest.mark.parametrize(
+    ("value", "phase", "why"),
+    [("1 / 0", "expand", "division by zero"), ("1", "contract", "would break the release that runs")],
+)
+def test_a_release_whose_migration_fails_or_breaks_what_runs_changes_nothing(
+    tmp_path, somebody, value, phase, why
+):
+    before, schema = releases(), revision()
+    said = ansible("deploy", "-e", with_a_migration(tmp_path / "aisha", value, phase), check=False)
+    assert "Bring the schema up to date" in said
+    assert why in said
+    assert (releases(), revision()) == (before, schema)
+    assert answered(somebody, "/help")
+
+
+def test_the_schema_goes_back_with_the_release_when_asked_to(tmp_path, somebody):
+    before, schema = releases(), revision()
+    ansible("deploy", "-e", with_a_migration(tmp_path / "aisha", "1"))
+    assert revision() == "9999"
+    ansible("rollback", "-e", "schema=true")
+    assert (releases(), revision()) == (before, schema)
+    assert answered(somebody, "/start")
+
+
 class Talk:
     """Somebody who says something all the time, in a thread; every word is to be answered once."""
 

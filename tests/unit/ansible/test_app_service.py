@@ -23,6 +23,7 @@ PARAMETERS: dict[str, Any] = {
     "ports": [{"container": 8080, "host": 8100, "address": "0.0.0.0"}],
     "mounts": {"/var/lib/aisha/models": "/models"},
     "memory_mib": 512,
+    "cpus": 1.5,
     "pids": 256,
     "scratch_mib": 64,
     "user": f"{os.getuid()}:{os.getgid()}",
@@ -65,6 +66,7 @@ def test_a_release_is_named_by_what_is_in_it() -> None:
         {"environment": {"AISHA_LOG_LEVEL": "debug"}},
         {"secrets": {"AISHA_BOT_TOKEN": "1:other"}},
         {"memory_mib": 1024},
+        {"cpus": 1.0},
     ):
         other = app_service.manifest_of(PARAMETERS | change)
         assert app_service.release_of(other) != app_service.release_of(manifest), change
@@ -145,6 +147,7 @@ def test_a_container_is_confined_and_its_secrets_are_not_among_its_arguments() -
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
         "--memory=512m",
+        "--cpus=1.5",
         "--pids-limit=256",
         "--restart=unless-stopped",
         "--name=aisha-bot-2-b",
@@ -153,6 +156,12 @@ def test_a_container_is_confined_and_its_secrets_are_not_among_its_arguments() -
     } <= set(arguments)
     assert "1:secret" not in " ".join(arguments)
     assert arguments[-2:] == ["registry:5000/aisha@sha256:1", "bot"]
+
+
+def test_a_release_from_before_there_were_limits_has_none() -> None:
+    manifest = app_service.manifest_of(PARAMETERS)
+    del manifest["options"]["cpus"]
+    assert not [each for each in app_service.confinement(manifest, Path("/")) if each.startswith("--cpus")]
 
 
 def test_every_slot_of_every_instance_has_a_port_of_its_own() -> None:
