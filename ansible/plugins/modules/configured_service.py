@@ -11,6 +11,7 @@ description:
   - Takes the place of a handler. A handler is forgotten when Ansible is killed between the change and the end of the play,
     and the next run, which finds the files in order, does not restart anything. Here what was applied is recorded on the
     host, after it was applied.
+  - A unit that was started by something else since its files changed, as by a renewed certificate, has them already and is left alone.
   - Fails with the end of the unit's journal when the unit does not start or does not stay up.
 options:
   name: {description: The unit., type: str, required: true}
@@ -43,12 +44,15 @@ action:
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
 APPLIED = Path("/var/lib/aisha/applied")
+CLOCK_TICK = 0.1
+"""Seconds by which a file's time may be late, generously."""
 
 
 def digests(paths: list[str]) -> dict[str, str]:
@@ -71,10 +75,28 @@ def value_digests(values: dict) -> dict[str, str]:
     }
 
 
-def action_needed(applied: dict, present: dict, *, active: bool) -> str:
+def changed_files(applied: dict, present: dict) -> list[str]:
+    """Return the names of the files and values that differ, sorted."""
+    before, after = (
+        {name: d for kind in state.values() for name, d in kind.items()} for state in (applied, present)
+    )
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+def all_older(names: list[str], started: float) -> bool:
+    """Tell whether all are files that have not changed since a time (of the clock); a value or a lost file is none."""
+    try:
+        return all(os.stat(name).st_ctime < started - CLOCK_TICK for name in names)
+    except FileNotFoundError:
+        return False
+
+
+def action_needed(applied: dict, present: dict, *, active: bool, has_them: bool) -> str:
     """Return what brings the unit from what was applied to what is present."""
     if not active:
         return "start"
+    if has_them:
+        return "none"
     if applied.get("restart_on", {}) != present["restart_on"]:
         return "restart"
     return "reload" if applied.get("reload_on") != present["reload_on"] else "none"
@@ -109,6 +131,17 @@ class Unit:
         """Tell whether it runs; a unit that a timer or a socket starts need not."""
         return self.systemctl("is-active", self.name) == "active"
 
+    def started(self) -> float:
+        """Return when its process was started, by the clock; 0 when it has none, or systemd has not read its files since."""
+        shown = self.module.run_command(
+            ["systemctl", "show", "--property=ExecMainStartTimestampMonotonic,NeedDaemonReload", self.name]
+        )[1]
+        values = dict(line.split("=", 1) for line in shown.splitlines())
+        microseconds = int(values.get("ExecMainStartTimestampMonotonic") or 0)
+        if not microseconds or values.get("NeedDaemonReload") != "no":
+            return 0
+        return time.time() - time.monotonic() + microseconds / 1e6
+
     def do(self, action: str) -> None:
         """Start, restart or reload; fail with the journal unless the unit is up afterwards and stays so."""
         self.systemctl("daemon-reload")
@@ -141,14 +174,16 @@ def main() -> None:
     present = {kind: digests(module.params[kind]) for kind in ("restart_on", "reload_on")}
     present["restart_on"] |= value_digests(module.params["restart_on_values"])
     applied = unit.applied()
-    action = action_needed(applied, present, active=unit.is_active())
+    files = changed_files(applied, present)
+    has_them = bool(files) and all_older(files, unit.started())
+    action = action_needed(applied, present, active=unit.is_active(), has_them=has_them)
     enable = module.params["enabled"] and unit.systemctl("is-enabled", unit.name) not in (
         "enabled",
         "static",
         "indirect",
     )
-    changed = action != "none" or enable or applied != present
-    if changed and not module.check_mode:
+    changed = action != "none" or enable or (bool(files) and not has_them)
+    if (changed or files) and not module.check_mode:
         if action != "none" and (command := module.params["validate"]):
             status, out, error = module.run_command(command)
             if status:
@@ -161,10 +196,6 @@ def main() -> None:
         if action != "none":
             unit.do(action)
         unit.remember(present)
-    before, after = (
-        {name: d for kind in state.values() for name, d in kind.items()} for state in (applied, present)
-    )
-    files = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     module.exit_json(
         changed=changed,
         action=action,

@@ -123,8 +123,7 @@ def test_a_renewed_certificate_is_shown_at_once(eventually):
 
     before = shown()
     renew = ("-e", '{"certificates_renew_before_days": 100, "certificates_days": 101}')
-    # With Redis, which its next run restarts once more.
-    play("--tags", "certificates,redis", "--limit", "services", *renew)
+    play("--tags", "certificates", "--limit", "services", *renew)
     assert eventually(lambda: shown() != before)
 
 

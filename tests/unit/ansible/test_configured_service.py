@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ class Host:
 
     def __init__(self) -> None:
         self.active, self.enabled, self.starts, self.accepts = False, False, True, True
+        self.started, self.stale = 1, "no"
         self.done: list[str] = []
 
     def run_command(self, command: list[str]) -> tuple[int, str, str]:
@@ -30,6 +32,12 @@ class Host:
                 return 0, "active" if self.active else "inactive", ""
             case ["systemctl", "is-enabled", _]:
                 return 0, "enabled" if self.enabled else "disabled", ""
+            case ["systemctl", "show", *_]:
+                return (
+                    0,
+                    f"ExecMainStartTimestampMonotonic={self.started}\nNeedDaemonReload={self.stale}\n",
+                    "",
+                )
             case ["systemctl", "daemon-reload"] | ["systemctl", "reset-failed", _]:
                 return 0, "", ""
             case ["systemctl", verb, _]:
@@ -101,6 +109,40 @@ def test_a_changed_file_does_what_it_needs(
     assert str(tmp_path / file) in answer["diff"]["after"]
     assert running.done == [action]
     assert run()["changed"] is False
+
+
+def later() -> int:
+    """Return microseconds of systemd's clock in a while."""
+    return int((time.monotonic() + 10) * 1e6)
+
+
+@pytest.mark.parametrize("file", ["hard", "soft"])
+def test_a_unit_that_was_started_since_its_files_changed_has_them(
+    running: Host, run: Callable[..., Any], tmp_path: Path, file: str
+) -> None:
+    (tmp_path / file).write_text("2")
+    running.started = later()
+    assert run()["changed"] is False
+    running.started = 1
+    assert run()["changed"] is False
+    assert running.done == []
+
+
+def test_a_unit_whose_own_file_systemd_has_not_read_is_restarted(
+    running: Host, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "hard").write_text("2")
+    running.started, running.stale = later(), "yes"
+    assert run()["action"] == "restart"
+
+
+def test_a_start_since_says_nothing_of_a_value_or_of_a_file_that_is_gone(
+    running: Host, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    running.started = later()
+    assert run(restart_on_values={"icc": False})["action"] == "restart"
+    (tmp_path / "hard").unlink()
+    assert run(restart_on_values={"icc": False})["action"] == "restart"
 
 
 def test_a_restart_does_what_a_reload_would_too(
