@@ -51,6 +51,22 @@ def main() -> None:
             hosts.take_down([], everything=True)
 
 
+def begin(playbook: str, *arguments: str) -> "subprocess.Popen[str]":
+    """Begin to run a playbook as its operator does; its `stdout` has all that it prints.
+
+    Its session is its own, so that it can be killed with all that it has started.
+    """
+    return subprocess.Popen(
+        (BIN / "ansible-playbook", *INVENTORY, playbook, *arguments),
+        cwd=ROOT,
+        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def play(playbook: str) -> None:
     """Run a playbook; end as it ends when it fails."""
     done = subprocess.run((BIN / "ansible-playbook", *INVENTORY, playbook), cwd=ROOT, check=False)

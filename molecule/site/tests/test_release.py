@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from hosts import wait_for_host
+from rehearsal import begin
 
 ROOT = Path(__file__).parents[3]
 SANDBOX = "http://127.0.0.1:8080/sandbox/api"
@@ -19,17 +20,8 @@ ANSWER_SECONDS = 90
 
 
 def start(playbook, *arguments):
-    """Begin to run a playbook as the operator does, who waits longer for what fails late."""
-    command = ("ansible-playbook", "-i", "inventories/rehearsal", f"ansible/playbooks/{playbook}.yml")
-    return subprocess.Popen(
-        (*command, "-e", "release_watch_seconds=1", *arguments),
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        env=os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"},
-    )
+    """Begin to run one of the playbooks of releases, whose operator waits longer for what fails late."""
+    return begin(f"ansible/playbooks/{playbook}.yml", "-e", "release_watch_seconds=1", *arguments)
 
 
 def ansible(playbook, *arguments, check=True):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rehearsal import begin
 
 ROOT = Path(__file__).parents[3]
 VAULT = ROOT / "inventories" / "rehearsal" / "group_vars" / "all" / "vault.yml"
@@ -26,24 +27,9 @@ def secrets():
     return yaml.safe_load(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def start(*arguments):
-    """Begin to run the site as its operator would."""
-    command = ("ansible-playbook", "-i", "inventories/rehearsal", "site.yml", *arguments)
-    environment = os.environ | {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-    return subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def play(*arguments):
     """Run the site and return what it printed, and how many tasks changed something on each host."""
-    running = start(*arguments)
+    running = begin("site.yml", *arguments)
     said, _ = running.communicate()
     assert running.returncode == 0, said[-4000:]
     return said, {
@@ -146,7 +132,7 @@ def test_a_run_that_was_killed_is_made_good_by_the_next(secrets):
         )
 
     wanted = ("--tags", "redis", "-e", "redis_max_memory_mib=100")
-    killed, written = start(*wanted), False
+    killed, written = begin("site.yml", *wanted), False
     for line in killed.stdout:
         written = written or line.startswith("TASK [redis : Write the configuration]")
         if written and line.startswith("changed: [services]"):

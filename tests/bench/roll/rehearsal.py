@@ -4,7 +4,6 @@ import contextlib
 import csv
 import json
 import math
-import os
 import shutil
 import socket
 import ssl
@@ -23,6 +22,7 @@ from tests.bench.roll.committed import Row
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "molecule" / "shared"))
 from hosts import docker, image, wait_for_host
+from rehearsal import begin
 
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
@@ -150,13 +150,11 @@ def play(playbook: str, *arguments: str, fails: bool = False) -> str:
     Raises:
         RehearsalError: it failed, or did not although it was to.
     """
-    command = (str(BIN / "ansible-playbook"), "-i", str(INVENTORY), playbook, *arguments)
-    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if (done.returncode != 0) is not fails:
-        said = f"{done.stdout[-4000:]}{done.stderr[-2000:]}"
-        raise RehearsalError(f"{playbook} ended with {done.returncode}:\n{said}")
-    return done.stdout
+    running = begin(playbook, *arguments)
+    said, _ = running.communicate()
+    if (running.returncode != 0) is not fails:
+        raise RehearsalError(f"{playbook} ended with {running.returncode}:\n{said[-6000:]}")
+    return str(said)
 
 
 def extra(**variables: object) -> str:
