@@ -77,6 +77,8 @@ must_roll: {description: Whether an instance runs with something else than the r
 changes: {description: What the release changes, in words., type: list, elements: str, returned: O(state=prepared)}
 said: {description: What the container printed., type: str, returned: O(state=once)}
 done: {description: What was done with each instance., type: list, elements: str, returned: O(state=running)}
+seconds: {description: How long that took., type: float, returned: O(state=running)}
+seconds_until_ready: {description: How long of it the new containers took from their start until they were ready., type: float, returned: O(state=running)}
 """
 
 import contextlib
@@ -354,6 +356,7 @@ class Roll:
         self.manifest = host.manifest(release) if release else None
         self.options = self.manifest["options"] if self.manifest else None
         self.done: list[str] = []
+        self.seconds_until_ready = 0.0
 
     def __call__(self) -> None:
         """Do it.
@@ -367,8 +370,10 @@ class Roll:
         try:
             for instance in range(1, self._count() + 1):
                 wanted.add(self._running(instance) or self._start(instance, started))
+            began = time.monotonic()
             for name in sorted(wanted):
                 wait_until_ready(name, self.options)
+            self.seconds_until_ready = time.monotonic() - began
         except RollError:
             for name in started:
                 docker("rm", "--force", name, check=False)
@@ -561,7 +566,7 @@ def roll(module: AnsibleModule, host: Host) -> dict[str, Any]:
         module.fail_json(msg=f"{host.service}: this host has no release {release}")
     if module.check_mode:
         return {"changed": release != before, "release": release, "current": before, "done": []}
-    rolling = Roll(host, release)
+    rolling, began = Roll(host, release), time.monotonic()
     try:
         rolling()
     except RollError as error:
@@ -577,8 +582,14 @@ def roll(module: AnsibleModule, host: Host) -> dict[str, Any]:
         )
     host.remember(release)
     host.forget_others(module.params["keep"])
-    changed = bool(rolling.done) or release != before
-    return {"changed": changed, "release": release, "current": before, "done": rolling.done}
+    return {
+        "changed": bool(rolling.done) or release != before,
+        "release": release,
+        "current": before,
+        "done": rolling.done,
+        "seconds": time.monotonic() - began,
+        "seconds_until_ready": rolling.seconds_until_ready,
+    }
 
 
 def run_once(module: AnsibleModule, host: Host) -> dict[str, Any]:

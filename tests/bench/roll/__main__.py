@@ -6,6 +6,7 @@ The rehearsal is up (`make rehearsal`). Its bots take webhooks meanwhile. One JS
 
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,17 +18,18 @@ from tests.bench.roll.committed import Ask, Committed, committed, database
 from tests.bench.roll.load import Load
 from tests.bench.roll.outcomes import Outcome, Summary
 from tests.bench.roll.phases import Phases
-from tests.bench.roll.rehearsal import APP, DEBIAN, SANDBOX, Rehearsal, RehearsalError
+from tests.bench.roll.rehearsal import APP, DEBIAN, SANDBOX, Rehearsal, RehearsalError, roll, running
 from tests.bench.roll.swarm import Swarm
 from tests.bench.roll.voices import Voices
 
 SWARM_PHASES = ("control", "deploy", "bad_image", "rollback")
-PARTS = ("load", "reload", "voices", "swarm")
+PARTS = ("load", "reload", "one_host", "voices", "swarm")
 PHASES = ("control", "deploy", "bad_image", "rollback", "environment", "certificate", "host_restart")
 SETTLED_SECONDS = 5
 """After each phase, so that what it leaves behind is counted with it."""
 
 HANDLED_SECONDS = 600
+ROLLS = 3
 VOICES_SECONDS = 60
 """All voices are sent within that time."""
 
@@ -58,6 +60,7 @@ def main() -> None:
             parts = {
                 "load": lambda: under_load(phases, target, ask, options),
                 "reload": lambda: reloaded(phases, target, ask, options.rate),
+                "one_host": lambda: one_host(phases),
                 "voices": lambda: spoken_to(phases, options.voices),
                 "swarm": lambda: by_swarm(phases, target, ask, options.rate),
             }
@@ -110,6 +113,19 @@ def reloaded(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
         "reload_repeated", summary.repeated, "requests", f"of {summary.sent}; longest {summary.longest:.1f} s"
     )
     return in_all("reload_", load.outcomes, ask)
+
+
+def one_host(phases: Phases) -> bool:
+    """Roll the bots of one host by themselves, forth and back; print how long that took beside their own start."""
+    before = running(APP[0])
+    phases.environment()
+    rolls = [roll(APP[0], release) for release in (before, running(APP[0])) * ROLLS]
+    beside = statistics.median(each["seconds"] - each["seconds_until_ready"] for each in rolls)
+    own = statistics.median(each["seconds_until_ready"] for each in rolls)
+    figure(
+        "one_host_beside", beside, "s", f"median of {len(rolls)}; {own:.1f} s until the new bots were ready"
+    )
+    return True
 
 
 def by_swarm(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:

@@ -167,6 +167,19 @@ def inside(host: str, *command: str) -> str:
     return str(docker("exec", host, *command))
 
 
+def roll(host: str, release: str) -> dict[str, Any]:
+    """Bring a host's bots to a release that it has, and nothing else; return what the module answers."""
+    arguments = {"service": "bot", "state": "running", "release": release}
+    command = ("-i", str(INVENTORY), host, "--become", "-m", "app_service", "-a", json.dumps(arguments))
+    done = subprocess.run((BIN / "ansible", *command), cwd=ROOT, capture_output=True, text=True, check=True)
+    return dict(json.loads(done.stdout.partition("=>")[2]))
+
+
+def running(host: str) -> str:
+    """Return the release of the bot that a host runs."""
+    return inside(host, "readlink", f"{RELEASES}/current")
+
+
 def manifest(host: str) -> dict[str, Any]:
     """Return the manifest of the release of the bot that a host runs."""
     return dict(json.loads(inside(host, "cat", f"{RELEASES}/current/manifest.json")))

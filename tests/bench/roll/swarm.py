@@ -10,7 +10,7 @@ import shlex
 from types import TracebackType
 from typing import Self
 
-from tests.bench.roll.rehearsal import RELEASES, RehearsalError, inside, load, manifest, put
+from tests.bench.roll.rehearsal import RELEASES, RehearsalError, inside, load, manifest, put, running
 
 FOLDER = "/root/bench-swarm"
 NETWORK = "bench"
@@ -70,7 +70,7 @@ class Swarm:
 
     def deploy(self) -> None:
         """Another image."""
-        self._docker("service", "update", "--quiet", f"--image={self._newer}", "bot")
+        self._docker("service", "update", "--quiet", "--no-resolve-image", f"--image={self._newer}", "bot")
         self._ended("completed")
 
     def bad_image(self) -> None:
@@ -80,11 +80,12 @@ class Swarm:
 
     def rollback(self) -> None:
         """Back to the image before."""
-        self._docker("service", "update", "--quiet", f"--image={self._manifest['image']}", "bot")
+        old = self._manifest["image"]
+        self._docker("service", "update", "--quiet", "--no-resolve-image", f"--image={old}", "bot")
         self._ended("completed")
 
     def _begin(self) -> None:
-        self._release = inside(self._host, "readlink", f"{RELEASES}/current")
+        self._release = running(self._host)
         self._manifest = manifest(self._host)
         self._stop_bots()
         daemon = json.loads(inside(self._host, "cat", DAEMON))
@@ -121,6 +122,7 @@ class Swarm:
             "create",
             "--quiet",
             "--name=bot",
+            "--no-resolve-image",
             f"--network={NETWORK}",
             "--endpoint-mode=dnsrr",
             f"--replicas={sum(map(len, self._stopped.values()))}",
