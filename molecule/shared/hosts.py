@@ -232,9 +232,9 @@ def create_network() -> None:
     Docker takes a host's wish for an address only where the network was created with a subnet, so it is created anew.
     """
     docker("network", "create", NETWORK)
-    subnet = network("Subnet")
+    found = [f"--{key.lower()}={network(key)}" for key in ("Subnet", "Gateway")]
     docker("network", "rm", NETWORK)
-    docker("network", "create", f"--subnet={subnet}", NETWORK)
+    docker("network", "create", *found, NETWORK)
 
 
 def network(key: str) -> str:

@@ -23,8 +23,11 @@ def kept(prepared: Mapping) -> dict[str, Any]:
     return {name: prepared[name] for name in ("release", "current", "changes", "must_roll")}
 
 
-def release_units_of(manifest: Mapping, current: Mapping) -> list[dict[str, Any]]:
-    """Return the units of an older manifest; `current` is the one that runs, to which a failed return goes back."""
+def release_units_of(manifest: Mapping, current: Mapping, hosts: Iterable[str]) -> list[dict[str, Any]]:
+    """Return an older manifest's units on these hosts; `current` is the one that runs, to which a failed return goes back.
+
+    A host that the manifest names and that is no longer there cannot go back, and does not keep the others from it.
+    """
     running = current.get("units", {})
     return [
         {
@@ -36,8 +39,18 @@ def release_units_of(manifest: Mapping, current: Mapping) -> list[dict[str, Any]
             "must_roll": True,
         }
         for host, services in manifest["units"].items()
+        if host in hosts
         for service, release in services.items()
     ]
+
+
+def release_undone(rolled: Iterable[Mapping], action: str) -> list[Mapping]:
+    """Return the units that go back when a release fails, the last first.
+
+    What ran before a deploy was seen on the host, and nothing is an answer too. What ran before a return is what the
+    manifest says, and where that says nothing the host is left as it is.
+    """
+    return [unit for unit in rolled if unit["current"] or action == "deploy"][::-1]
 
 
 def release_waves(units: Iterable[Mapping], action: str) -> list[list[Mapping]]:
@@ -60,20 +73,29 @@ def release_kept(releases: Iterable[Mapping], unit: Mapping) -> list[str]:
     return sorted(named - {None})
 
 
-def release_plan(units: Iterable[Mapping]) -> list[str]:
-    """Return in words what a release will change, a line for each change on each host."""
+def release_plan(units: Iterable[Mapping], webhook: Mapping) -> list[str]:
+    """Return in words what a release will change, a line for each change on each host, and for Telegram's part."""
     lines = [
         f"{unit['host']}: {unit['service']}: {change}"
         for unit in units
         if unit["must_roll"]
         for change in unit["changes"]
     ]
+    if webhook.get("must_roll"):
+        lines.append("Telegram: how updates are to come")
     return lines or ["nothing: every host runs its release"]
 
 
-def release_manifest(units: Iterable[Mapping], name: str, who: str, more: Mapping) -> dict[str, Any]:
-    """Return the manifest to record: what each host runs from now on."""
-    found: dict[str, dict[str, str]] = {}
+def release_manifest(
+    units: Iterable[Mapping], name: str, who: str, more: Mapping, before: Iterable[Mapping], groups: Mapping
+) -> dict[str, Any]:
+    """Return the manifest to record: what each host runs from now on.
+
+    Hosts that this release left out run what the newest of the manifests `before` says, if they are still there.
+    """
+    there = {host for group in SERVICES.values() for host in groups.get(group, [])}
+    newest = next(iter(before), {"units": {}})["units"]
+    found = {host: dict(services) for host, services in newest.items() if host in there}
     for unit in units:
         found.setdefault(unit["host"], {})[unit["service"]] = unit["release"]
     return {"id": name, "who": who, "units": found, **more}
@@ -150,6 +172,7 @@ class FilterModule:
                 release_plan,
                 release_reverted,
                 release_target,
+                release_undone,
                 release_units,
                 release_units_of,
                 release_waves,

@@ -51,26 +51,51 @@ def test_a_host_that_could_not_be_prepared_in_check_mode_is_left_out() -> None:
 
 
 def test_the_plan_says_what_changes_where_and_only_that() -> None:
-    plan = release.release_plan(release.release_units(hostvars(), GROUPS))
+    plan = release.release_plan(release.release_units(hostvars(), GROUPS), {})
     assert plan == ["app-1: bot: image a -> b", "app-2: worker: image a -> b"]
-    assert release.release_plan([]) == ["nothing: every host runs its release"]
+    assert release.release_plan([], {"must_roll": False}) == ["nothing: every host runs its release"]
+    assert release.release_plan([], {"must_roll": True}) == ["Telegram: how updates are to come"]
 
 
 def test_a_manifest_becomes_the_units_to_go_back_to() -> None:
     units = release.release_units(hostvars(), GROUPS)
-    written = release.release_manifest(units, "1", "me", {"image": "b"})
+    written = release.release_manifest(units, "1", "me", {"image": "b"}, [], GROUPS)
     assert written == {
         "id": "1",
         "who": "me",
         "image": "b",
         "units": {"app-1": {"bot": "b1", "worker": "w1"}, "app-2": {"worker": "w2"}},
     }
-    back = release.release_units_of(written, {"units": {"app-1": {"bot": "b2"}}})
+    back = release.release_units_of(written, {"units": {"app-1": {"bot": "b2"}}}, ["app-1", "app-2"])
     assert [(u["host"], u["service"], u["release"], u["current"]) for u in back] == [
         ("app-1", "bot", "b1", "b2"),
         ("app-1", "worker", "w1", ""),
         ("app-2", "worker", "w2", ""),
     ]
+
+
+def test_a_manifest_keeps_what_hosts_run_that_the_release_left_out_and_forgets_those_that_are_gone() -> None:
+    before = [
+        manifest("1", units={"app-1": {"bot": "b1", "worker": "w1"}, "gone": {"bot": "b1"}}),
+        manifest("0", units={"app-2": {"worker": "w0"}}),
+    ]
+    units = release.release_units({"app-2": hostvars()["app-2"], "app-1": {}}, GROUPS)
+    written = release.release_manifest(units, "2", "me", {}, before, GROUPS)
+    assert written["units"] == {"app-1": {"bot": "b1", "worker": "w1"}, "app-2": {"worker": "w2"}}
+    assert before[0]["units"]["app-1"] == {"bot": "b1", "worker": "w1"}
+
+
+def test_a_host_that_is_gone_keeps_no_other_from_going_back() -> None:
+    units = release.release_units_of(
+        manifest("1", units={"app-1": {"bot": "b"}, "gone": {"bot": "b"}}), {}, ["app-1"]
+    )
+    assert [unit["host"] for unit in units] == ["app-1"]
+
+
+def test_a_failed_return_stops_nothing_of_which_no_manifest_knows() -> None:
+    known, unknown = {"host": "app-1", "current": "b1"}, {"host": "app-2", "current": ""}
+    assert release.release_undone([known, unknown], "rollback") == [known]
+    assert release.release_undone([known, unknown], "deploy") == [unknown, known]
 
 
 def test_going_back_goes_to_the_one_before() -> None:

@@ -1,0 +1,85 @@
+"""Playbooks as their operator runs them on production's inventory, whose servers are not there."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+PLAYBOOKS = "ansible/playbooks"
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """Return a copy of production's inventory, whose one server has nobody who answers."""
+    shutil.copytree(ROOT / "inventories", tmp_path / "inventories", symlinks=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    production = tmp_path / "inventories" / "production"
+    hosts = yaml.safe_load((production / "hosts.yml").read_text())
+    hosts["all"]["hosts"]["one"] = {"ansible_host": "127.0.0.1", "ansible_port": port}
+    (production / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    return production
+
+
+@pytest.fixture
+def run(inventory: Path, tmp_path: Path) -> Run:
+    """Return a function that runs a playbook on that inventory."""
+
+    def play(playbook: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        environment = os.environ | {
+            "AISHA_VAULT_PASSWORD": "of-a-test",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(tmp_path / "facts"),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        command = (Path(sys.executable).parent / "ansible-playbook", "-i", inventory, playbook, *arguments)
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    return play
+
+
+def test_the_secrets_are_made_beside_the_inventory(run: Run, inventory: Path) -> None:
+    done = run(f"{PLAYBOOKS}/secrets.yml")
+    assert done.returncode == 0, done.stdout
+    assert (inventory / "group_vars/all/vault.yml").read_text().startswith("$ANSIBLE_VAULT")
+    assert "0 secrets made" in run(f"{PLAYBOOKS}/secrets.yml").stdout
+
+
+def test_releases_are_asked_of_the_server_and_not_of_this_machine(run: Run) -> None:
+    done = run(f"{PLAYBOOKS}/rollback.yml", "--tags", "list")
+    assert done.returncode != 0
+    assert "unreachable=1" in done.stdout
+
+
+@pytest.mark.parametrize("playbook", ["site.yml", f"{PLAYBOOKS}/deploy.yml", f"{PLAYBOOKS}/rollback.yml"])
+def test_a_limit_does_not_leave_out_the_release(run: Run, playbook: str) -> None:
+    listed = run(playbook, "--limit", "one", "--list-hosts").stdout
+    assert re.search(r"(Release|Go back)\s.*\n.*\n +hosts \(1\):", listed), listed
+
+
+def test_a_vault_password_is_made_only_where_no_vault_was_encrypted_with_another(tmp_path: Path) -> None:
+    (tmp_path / "ansible").mkdir()
+    (tmp_path / "inventories").mkdir()
+    script = shutil.copy(ROOT / "ansible" / "vault-password", tmp_path / "ansible")
+
+    def printed(config: str) -> "subprocess.CompletedProcess[str]":
+        environment = {"PATH": os.environ["PATH"], "XDG_CONFIG_HOME": str(tmp_path / config)}
+        return subprocess.run([script], env=environment, capture_output=True, text=True, check=False)
+
+    made = printed("mine").stdout
+    (tmp_path / "inventories" / "vault.yml").write_text("$ANSIBLE_VAULT;1.1;AES256\n00\n")
+    assert (len(made) > 32, printed("mine").stdout) == (True, made)
+    refused = printed("another")
+    assert refused.returncode == 1
+    assert "AISHA_VAULT_PASSWORD" in refused.stderr
+    assert "vault.yml" in refused.stderr
