@@ -210,6 +210,23 @@ def test_the_ssh_port_changes_under_the_operator_and_back(by_ssh):
         assert all(host.socket(f"tcp://0.0.0.0:{wanted}").is_listening for host in hosts)
 
 
+def test_the_first_run_comes_as_root_and_goes_on_as_the_deploy_user(by_ssh):
+    inventory, _ = by_ssh
+    status, said = play(base_ssh_root_login=True)
+    assert status == 0, said
+    for name in HOSTS:
+        host = testinfra.get_host(f"docker://{name}")
+        host.run_test("install -D -m 600 /home/deploy/.ssh/authorized_keys /root/.ssh/authorized_keys")
+    hosts = json.loads(inventory.read_text())
+    # No connection of before is kept, as when other servers take long.
+    hosts["all"]["vars"] |= {"ansible_user": "root", "ansible_ssh_args": "-o ControlMaster=no"}
+    inventory.write_text(json.dumps(hosts))
+    status, said = play(inventory)
+    assert status == 0, said
+    status, said = play(inventory)
+    assert "Permission denied" in said
+
+
 def state(host):
     return host.check_output(
         "cat /etc/ssh/sshd_config.d/00-aisha.conf; nft list table inet aisha; systemctl show ssh -p MainPID"

@@ -1,5 +1,6 @@
 """The services of the whole site, as the app's hosts reach them and nobody else does."""
 
+import json
 import os
 import re
 import signal
@@ -100,6 +101,24 @@ def test_what_would_change_is_shown_without_a_secret(secrets):
     assert "maxmemory 100mb" in said
     assert changed["services"] > 0
     assert [name for name, secret in secrets.items() if secret in said] == []
+
+
+def test_the_deploy_user_runs_all_of_it_over_ssh(tmp_path):
+    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    names = ("services", "app-1", "app-2")
+    found = subprocess.check_output(("docker", "inspect", "-f", form, *names), text=True).split()
+    variables = {
+        "ansible_connection": "ssh",
+        "ansible_user": "deploy",
+        "ansible_become": True,
+        "ansible_ssh_private_key_file": str(ROOT / ".cache" / "hosts" / "deploy"),
+        "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+    }
+    hosts = {name: variables | {"ansible_host": at} for name, at in zip(names, found, strict=True)}
+    (tmp_path / "ssh.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+    said, changed = play("-i", str(tmp_path / "ssh.json"))
+    assert changed == dict.fromkeys(names, 0)
+    assert "nothing: every host runs its release" in said
 
 
 def test_a_renewed_certificate_is_shown_at_once(eventually):
