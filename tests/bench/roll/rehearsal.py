@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import math
+import os
 import shutil
 import socket
 import ssl
@@ -171,7 +172,14 @@ def roll(host: str, release: str) -> dict[str, Any]:
     """Bring a host's bots to a release that it has, and nothing else; return what the module answers."""
     arguments = {"service": "bot", "state": "running", "release": release}
     command = ("-i", str(INVENTORY), host, "--become", "-m", "app_service", "-a", json.dumps(arguments))
-    done = subprocess.run((BIN / "ansible", *command), cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        (BIN / "ansible", *command),
+        cwd=ROOT,
+        env=os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return dict(json.loads(done.stdout.partition("=>")[2]))
 
 
