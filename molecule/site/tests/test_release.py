@@ -226,7 +226,7 @@ from alembic import op
 
 revision = "9999"
 down_revision = "{newest}"
-phase = "{phase}"
+phase = "expand"
 
 
 def upgrade() -> None:
@@ -241,12 +241,12 @@ def downgrade() -> None:
 '''
 
 
-def with_a_migration(folder, value, phase="expand"):
+def with_a_migration(folder, value):
     """Argument for sources that have one more migration, which inserts the value."""
     subprocess.run(("git", "clone", "--quiet", "--depth=1", f"file://{ROOT}", folder), check=True)
     versions = folder / "app" / "aisha" / "database" / "migrations" / "versions"
     newest = max(versions.glob("*.py")).name.split("_")[0]
-    (versions / "9999_later.py").write_text(MIGRATION.format(newest=newest, value=value, phase=phase))
+    (versions / "9999_later.py").write_text(MIGRATION.format(newest=newest, value=value))
     subprocess.run(("git", "add", "."), cwd=folder, check=True)
     return f"images_source={folder}"
 
@@ -256,17 +256,11 @@ def revision():
     return inside("services", "runuser", "--user=postgres", "--", *query, "aisha").strip()
 
 
-@pytest.mark.parametrize(
-    ("value", "phase", "why"),
-    [("1 / 0", "expand", "division by zero"), ("1", "contract", "would break the release that runs")],
-)
-def test_a_release_whose_migration_fails_or_breaks_what_runs_changes_nothing(
-    tmp_path, somebody, value, phase, why
-):
+def test_a_release_whose_migration_fails_changes_nothing(tmp_path, somebody):
     before, schema = releases(), revision()
-    said = ansible("deploy", "-e", with_a_migration(tmp_path / "aisha", value, phase), check=False)
+    said = ansible("deploy", "-e", with_a_migration(tmp_path / "aisha", "1 / 0"), check=False)
     assert "Bring the schema up to date" in said
-    assert why in said
+    assert "division by zero" in said
     assert (releases(), revision()) == (before, schema)
     assert answered(somebody, "/help")
 
