@@ -44,13 +44,8 @@ test: test-fast test-app ## lint, the fast tests, the app's, and those of the ro
 test-fast: $(VENV)/.dev lint ## lint and the tests that start no service
 	$(BIN)/pytest tests/unit
 
-# Both at once, since most of each is waiting.
 test-app: $(VENV)/.dev debian ## the app with its services, and as its users see it
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-integration test-e2e
-
-.PHONY: test-integration test-e2e
-test-integration test-e2e: test-%:
-	$(BIN)/pytest tests/$*
+	$(BIN)/pytest tests/integration tests/e2e
 
 # Hosts of Debian 12 and 13 as containers; root is needed where Docker must be installed and started.
 test-roles: $(VENV)/.dev ## every role on hosts of its own, then the whole site (ONLY=redis for one)
