@@ -6,12 +6,15 @@ starts itself anew, once.
 """
 
 import os
+import signal
 import sys
 from functools import cache
 from pathlib import Path
 
 MARKER = "AISHA_PRELOADED"
 """Set for the moment between the two starts; holds the LD_PRELOAD that was there before."""
+
+STOPPING = {signal.SIGTERM, signal.SIGINT}
 
 FOLDERS = tuple(
     Path(folder)
@@ -38,6 +41,7 @@ def prefer_fast_allocator() -> None:
     """
     if (before := os.environ.pop(MARKER, None)) is not None:
         _restore(before)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         return
     library = find_fast_allocator()
     preloaded = os.environ.get("LD_PRELOAD", "")
@@ -47,6 +51,8 @@ def prefer_fast_allocator() -> None:
     os.environ["LD_PRELOAD"] = f"{library}:{preloaded}" if preloaded else str(library)
     sys.stdout.flush()
     sys.stderr.flush()
+    # A container's first process has no handler until Python has started anew, and the kernel would drop the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 this very command
 
 
