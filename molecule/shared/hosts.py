@@ -242,6 +242,11 @@ def network(key: str) -> str:
     return docker("network", "inspect", NETWORK, f"--format={{{{(index .IPAM.Config 0).{key}}}}}")
 
 
+def address_of(name: str) -> str:
+    """Return a host's address on the hosts' network."""
+    return docker("inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
+
+
 def start_apt_cache(address: str) -> None:
     """Start the cache that all hosts fetch their packages through."""
     if docker("ps", "-q", f"--filter=name=^{APT_CACHE}$"):

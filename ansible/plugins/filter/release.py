@@ -9,13 +9,17 @@ SERVICES = {"bot": "bots", "worker": "workers"}
 
 def release_units(hostvars: Mapping, groups: Mapping) -> list[dict[str, Any]]:
     """Return the units that the roles have prepared: host by host, so that one host at a time is changing."""
-    hosts = dict.fromkeys(host for group in SERVICES.values() for host in groups.get(group, []))
     return [
         {"host": host, "service": service, **kept(prepared)}
-        for host in hosts
+        for host in hosts_of(groups)
         for service in SERVICES
         if (prepared := hostvars[host].get(f"{service}_release")) and "release" in prepared
     ]
+
+
+def hosts_of(groups: Mapping) -> list[str]:
+    """Return every host of a service, once each, in the order of the groups."""
+    return list(dict.fromkeys(host for group in SERVICES.values() for host in groups.get(group, [])))
 
 
 def kept(prepared: Mapping) -> dict[str, Any]:
@@ -93,9 +97,8 @@ def release_manifest(
 
     Hosts that this release left out run what the newest of the manifests `before` says, if they are still there.
     """
-    there = {host for group in SERVICES.values() for host in groups.get(group, [])}
     newest = next(iter(before), {"units": {}})["units"]
-    found = {host: dict(services) for host, services in newest.items() if host in there}
+    found = {host: dict(services) for host, services in newest.items() if host in hosts_of(groups)}
     for unit in units:
         found.setdefault(unit["host"], {})[unit["service"]] = unit["release"]
     return {"id": name, "who": who, "units": found, **more}

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from hosts import wait_for_host
+from hosts import address_of, wait_for_host
 from rehearsal import begin
 
 ROOT = Path(__file__).parents[3]
@@ -313,8 +313,7 @@ def posts():
 
 
 def test_webhooks_go_to_every_host_that_is_not_drained_and_a_change_of_the_mode_loses_nothing(eventually):
-    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    of = {host: subprocess.getoutput(f"docker inspect -f '{form}' {host}") for host in APP}
+    of = {host: address_of(host) for host in APP}
 
     def takers():
         before = len(posts())

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hosts import address_of
 from rehearsal import begin
 
 ROOT = Path(__file__).parents[3]
@@ -42,10 +43,7 @@ def play(*arguments):
 @pytest.fixture(scope="session")
 def address():
     """The address of the host with the services."""
-    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    return subprocess.run(
-        ("docker", "inspect", "-f", form, "services"), capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return address_of("services")
 
 
 def is_app(host):
@@ -104,9 +102,7 @@ def test_what_would_change_is_shown_without_a_secret(secrets):
 
 
 def test_the_deploy_user_runs_it_over_ssh(tmp_path):
-    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     names = ("services", "app-1", "app-2")
-    found = subprocess.check_output(("docker", "inspect", "-f", form, *names), text=True).split()
     variables = {
         "ansible_connection": "ssh",
         "ansible_user": "deploy",
@@ -114,7 +110,7 @@ def test_the_deploy_user_runs_it_over_ssh(tmp_path):
         "ansible_ssh_private_key_file": str(ROOT / ".cache" / "hosts" / "deploy"),
         "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
     }
-    hosts = {name: variables | {"ansible_host": at} for name, at in zip(names, found, strict=True)}
+    hosts = {name: variables | {"ansible_host": address_of(name)} for name in names}
     (tmp_path / "ssh.json").write_text(json.dumps({"all": {"hosts": hosts}}))
     said, changed = play("-i", str(tmp_path / "ssh.json"), "--tags", "base,redis,app")
     assert changed == dict.fromkeys(names, 0)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.bench.roll.client import Target
@@ -22,7 +23,6 @@ from tests.bench.roll.rehearsal import APP, DEBIAN, SANDBOX, Rehearsal, Rehearsa
 from tests.bench.roll.swarm import Swarm
 from tests.bench.roll.voices import Voices
 
-SWARM_PHASES = ("control", "deploy", "bad_image", "rollback")
 PARTS = ("load", "reload", "one_host", "voices", "swarm")
 PHASES = ("control", "deploy", "bad_image", "rollback", "environment", "certificate", "host_restart")
 SETTLED_SECONDS = 5
@@ -82,24 +82,28 @@ def under_load(phases: Phases, target: Target, ask: Ask, options: argparse.Names
     with Load(target, rate=options.rate) as load:
         trouble = None
         try:
-            for name in options.phases:
-                load.phase(name)
-                began = time.monotonic()
-                phases.named(name)()
-                figure(f"{name}_took", time.monotonic() - began, "s")
-                time.sleep(SETTLED_SECONDS)
+            go_through(load, {name: phases.named(name) for name in options.phases})
             load.phase("after")
             while load.count() < options.requests:
                 time.sleep(1)
         except RehearsalError as error:
             trouble = error
-        outcomes = load.stop()
-    for name, some in outcomes.items():
-        of_phase(name, Summary.of(some))
+        load.stop()
+    of_phases(load)
     well = in_all("", load.outcomes, ask)
     if trouble:
         raise trouble
     return well
+
+
+def go_through(load: Load, steps: dict[str, Callable[[], None]]) -> None:
+    """Do one thing after the other under a load, each a phase of it, and print how long each took."""
+    for name, step in steps.items():
+        load.phase(name)
+        began = time.monotonic()
+        step()
+        figure(f"{name}_took", time.monotonic() - began, "s")
+        time.sleep(SETTLED_SECONDS)
 
 
 def reloaded(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
@@ -137,15 +141,10 @@ def by_swarm(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
         phases.deploy()
         phases.rollback()
     with Swarm(APP[1], [APP[0]], phases.newer, DEBIAN) as swarm, Load(target, rate=rate) as load:
-        for name in SWARM_PHASES:
-            load.phase(f"swarm_{name}")
-            began = time.monotonic()
-            getattr(phases if name == "control" else swarm, name)()
-            figure(f"swarm_{name}_took", time.monotonic() - began, "s")
-            time.sleep(SETTLED_SECONDS)
-        outcomes = load.stop()
-        for name, some in outcomes.items():
-            of_phase(name, Summary.of(some))
+        steps = (phases.control, swarm.deploy, swarm.bad_image, swarm.rollback)
+        go_through(load, {f"swarm_{step.__name__}": step for step in steps})
+        load.stop()
+        of_phases(load)
         in_all("swarm_", load.outcomes, ask)
     return True
 
@@ -161,6 +160,12 @@ def spoken_to(phases: Phases, count: int) -> bool:
     figure("voices_doubled", answered.doubled, "voices")
     figure("voices_word_errors", 100 * answered.word_errors, "%")
     return not answered.unanswered and not answered.doubled
+
+
+def of_phases(load: Load) -> None:
+    """Print the figures of each phase of a load that was stopped."""
+    for name, outcomes in load.phases.items():
+        of_phase(name, Summary.of(outcomes))
 
 
 def of_phase(name: str, summary: Summary) -> None:

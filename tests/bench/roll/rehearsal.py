@@ -22,7 +22,7 @@ from tests.bench.roll.client import Target
 from tests.bench.roll.committed import Row
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "molecule" / "shared"))
-from hosts import docker, image, wait_for_host
+from hosts import address_of, docker, image, wait_for_host
 from rehearsal import begin
 
 ROOT = Path(__file__).parents[3]
@@ -73,10 +73,8 @@ class Rehearsal:
         secrets, plain = self._variables("vault.yml"), self._variables("environment.yml")
         ca = self._folder / "ca.pem"
         ca.write_text(inside(SERVICES, "cat", AUTHORITY))
-        form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-        address = docker("inspect", f"--format={form}", SERVICES)
         url = f"https://{plain['aisha_domain']}/webhook"
-        return Target(url, address, 443, str(ca), secrets["vault_bot_webhook_secret"])
+        return Target(url, address_of(SERVICES), 443, str(ca), secrets["vault_bot_webhook_secret"])
 
     def _variables(self, name: str) -> dict[str, str]:
         """Return the variables of one of the inventory's files for all hosts, encrypted or not."""
@@ -128,17 +126,13 @@ class Rehearsal:
 
     def restart(self, host: str) -> None:
         """Restart a host, and return when each of its bots is ready again."""
-        bots = self._bots(host)
+        bots = bots_of(host)
         if not bots:
             raise RehearsalError(f"no bot runs on {host}")
         docker("restart", host)
         wait_for_host(host)
         for bot in bots:
             eventually(partial(self._is_ready, host, bot), f"{bot} on {host} to be ready again")
-
-    def _bots(self, host: str) -> list[str]:
-        form = ("--filter=label=aisha.service=bot", "--format={{.Names}}")
-        return inside(host, "docker", "ps", *form).split()
 
     def _is_ready(self, host: str, container: str) -> bool:
         command = ("docker", "exec", host, "docker", "exec", container, "python3", "-c", READY)
@@ -186,6 +180,12 @@ def roll(host: str, release: str) -> dict[str, Any]:
 def running(host: str) -> str:
     """Return the release of the bot that a host runs."""
     return inside(host, "readlink", f"{RELEASES}/current")
+
+
+def bots_of(host: str) -> list[str]:
+    """Return the containers of the bots that run on a host."""
+    form = ("--filter=label=aisha.service=bot", "--format={{.Names}}")
+    return inside(host, "docker", "ps", *form).split()
 
 
 def manifest(host: str) -> dict[str, Any]:

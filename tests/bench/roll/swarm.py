@@ -10,7 +10,17 @@ import shlex
 from types import TracebackType
 from typing import Self
 
-from tests.bench.roll.rehearsal import RELEASES, RehearsalError, inside, load, manifest, put, running
+from tests.bench.roll.rehearsal import (
+    READY,
+    RELEASES,
+    RehearsalError,
+    bots_of,
+    inside,
+    load,
+    manifest,
+    put,
+    running,
+)
 
 FOLDER = "/root/bench-swarm"
 NETWORK = "bench"
@@ -38,7 +48,6 @@ RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-l
 COPY nginx.conf /etc/nginx/nginx.conf
 CMD ["nginx"]
 """
-READY = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:{port}{path}', timeout=5)"
 MONITOR_SECONDS = 22
 """As long as our own releases watch what they have started."""
 
@@ -109,14 +118,12 @@ class Swarm:
             inside(host, "docker", "start", *names)
 
     def _stop_bots(self) -> None:
-        filters = ("--filter=label=aisha.service=bot", "--format={{.Names}}")
         for host in (self._host, *self._others):
-            self._stopped[host] = inside(host, "docker", "ps", *filters).split()
+            self._stopped[host] = bots_of(host)
             inside(host, "docker", "stop", *self._stopped[host])
 
     def _start_bots(self) -> None:
         options = self._manifest["options"]
-        ready = READY.format(port=options["ready_port"], path=options["ready_path"])
         self._docker(
             "service",
             "create",
@@ -132,7 +139,7 @@ class Swarm:
             f"--rollback-parallelism={options['instances']}",
             f"--update-monitor={MONITOR_SECONDS}s",
             "--update-failure-action=rollback",
-            f"--health-cmd=python3 -c {shlex.quote(ready)}",
+            f"--health-cmd=python3 -c {shlex.quote(READY)}",
             "--health-interval=2s",
             f"--stop-grace-period={options['drain_seconds']}s",
             f"--user={options['user']}",
