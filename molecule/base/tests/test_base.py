@@ -2,42 +2,23 @@
 
 import json
 import os
-import subprocess
-from pathlib import Path
 
 import pytest
 import testinfra
+from hosts import NETWORK, address_of, docker
+from plays import play
 
-HERE = Path(__file__).parents[1]
 HOSTS = ("base-bookworm", "base-trixie")
 OPTIONS = "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o ConnectTimeout=5 -o LogLevel=ERROR"
 KEY = f"-i /root/key -o BatchMode=yes {OPTIONS}"
 PASSWORD = f"-o PreferredAuthentications=password,keyboard-interactive -o PubkeyAuthentication=no {OPTIONS}"
 
 
-def play(inventory=None, **variables):
-    """Run the role on all hosts with other variables, and return what Ansible says and its status."""
-    molecule = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
-    command = [
-        "ansible-playbook",
-        "-i",
-        inventory or molecule / "inventory",
-        HERE / "converge.yml",
-        "-e",
-        json.dumps(variables),
-    ]
-    environment = os.environ | {"ANSIBLE_CONFIG": str(molecule / "ansible.cfg"), "ANSIBLE_FORCE_COLOR": "0"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr
-
-
 @pytest.fixture
 def by_ssh(tmp_path):
     """An inventory by which Ansible comes over SSH, as the deploy user with the key."""
-    network = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{.Gateway}}{{end}}"
-    command = ("docker", "inspect", "--format", network, *HOSTS)
-    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")
-    addresses = dict(zip(HOSTS, (line.split()[0] for line in found if line), strict=True))
+    addresses = {name: address_of(name) for name in HOSTS}
+    operator = docker("network", "inspect", "--format={{(index .IPAM.Config 0).Gateway}}", NETWORK)
     variables = {
         "ansible_user": "deploy",
         "ansible_become": True,
@@ -47,7 +28,7 @@ def by_ssh(tmp_path):
     }
     hosts = {name: {"ansible_host": address} for name, address in addresses.items()}
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts, "vars": variables}}))
-    return tmp_path / "hosts.json", found[0].split()[1]
+    return tmp_path / "hosts.json", operator
 
 
 @pytest.fixture
@@ -176,44 +157,42 @@ WRONG = {
 
 
 def test_wrong_variables_are_refused_by_name_all_at_once():
-    status, said = play(**WRONG)
-    assert status != 0
+    done = play(**WRONG)
+    assert not done.succeeded
     for name in WRONG:
-        assert name in said
-    assert "'databse' is no address, no network, and no group or host of the inventory" in " ".join(
-        said.split()
-    )
-    assert "changed=0" in said
+        assert name in done.said
+    assert "'databse' is no address, no network, and no group or host of the inventory" in done.said
+    assert set(done.changes) == {0}
 
 
 def test_without_a_key_there_is_no_hardening():
-    status, said = play(base_deploy_user="nobody-yet", base_deploy_keys=[])
-    assert status != 0
-    assert "base_deploy_keys is empty and nobody-yet has no authorized_keys" in " ".join(said.split())
-    assert "changed=0" in said
+    done = play(base_deploy_user="nobody-yet", base_deploy_keys=[])
+    assert not done.succeeded
+    assert "base_deploy_keys is empty and nobody-yet has no authorized_keys" in done.said
+    assert set(done.changes) == {0}
 
 
 def test_an_operator_over_ssh_is_not_locked_out(by_ssh):
     inventory, operator = by_ssh
-    status, said = play(inventory, base_ssh_allow=["203.0.113.7"])
-    assert status != 0
-    assert f"base_ssh_allow does not contain {operator}" in " ".join(said.split())
-    assert "changed=0" in said
+    done = play(inventory=inventory, base_ssh_allow=["203.0.113.7"])
+    assert not done.succeeded
+    assert f"base_ssh_allow does not contain {operator}" in done.said
+    assert set(done.changes) == {0}
 
 
 def test_the_ssh_port_changes_under_the_operator_and_back(by_ssh):
     inventory, _ = by_ssh
     for now, wanted in ((22, 2222), (2222, 22)):
-        status, said = play(inventory, ansible_port=now, base_ssh_port=wanted)
-        assert status == 0, said
+        done = play(inventory=inventory, ansible_port=now, base_ssh_port=wanted)
+        assert done.succeeded, done.said
         hosts = [testinfra.get_host(f"docker://{name}") for name in HOSTS]
         assert all(host.socket(f"tcp://0.0.0.0:{wanted}").is_listening for host in hosts)
 
 
 def test_the_first_run_comes_as_root_and_goes_on_as_the_deploy_user(by_ssh):
     inventory, _ = by_ssh
-    status, said = play(base_ssh_root_login=True)
-    assert status == 0, said
+    done = play(base_ssh_root_login=True)
+    assert done.succeeded, done.said
     for name in HOSTS:
         host = testinfra.get_host(f"docker://{name}")
         host.run_test("install -D -m 600 /home/deploy/.ssh/authorized_keys /root/.ssh/authorized_keys")
@@ -221,10 +200,10 @@ def test_the_first_run_comes_as_root_and_goes_on_as_the_deploy_user(by_ssh):
     # No connection of before is kept, as when other servers take long.
     hosts["all"]["vars"] |= {"ansible_user": "root", "ansible_ssh_args": "-o ControlMaster=no"}
     inventory.write_text(json.dumps(hosts))
-    status, said = play(inventory)
-    assert status == 0, said
-    status, said = play(inventory)
-    assert "Permission denied" in said
+    done = play(inventory=inventory)
+    assert done.succeeded, done.said
+    done = play(inventory=inventory)
+    assert "Permission denied" in done.said
 
 
 def state(host):
@@ -236,13 +215,13 @@ def state(host):
 def test_a_wrong_setting_does_not_reach_what_runs():
     hosts = [testinfra.get_host(f"docker://{name}") for name in HOSTS]
     before = [state(host) for host in hosts]
-    status, said = play(
+    done = play(
         base_ssh_extra_settings={"MaxAuthTries": "nonsense"},
         base_firewall_extra_rules=["tcp nonsense accept"],
     )
-    assert status != 0
-    assert "/etc/ssh/sshd_config.d/00-aisha.conf stays as it was" in " ".join(said.split())
-    assert "/etc/nftables.d/aisha.nft stays as it was" in " ".join(said.split())
+    assert not done.succeeded
+    assert "/etc/ssh/sshd_config.d/00-aisha.conf stays as it was" in done.said
+    assert "/etc/nftables.d/aisha.nft stays as it was" in done.said
     assert [state(host) for host in hosts] == before
 
 

@@ -1,16 +1,13 @@
 """Certificates as services, their clients and their operator find them."""
 
-import json
-import os
-import subprocess
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from plays import play
 
 TLS = "/etc/aisha/tls"
 CONFIG = "/etc/aisha/certificates.json"
@@ -18,16 +15,6 @@ AUTHORITY_HOST = "certificates-bookworm"
 RENAMED = {"alpha_names": ["renamed.test"]}
 
 pytestmark = pytest.mark.timeout(1200)  # some run the role, which takes its time on a busy machine
-
-
-def run_role(host, **variables):
-    """Run the role on this host with variables of the test."""
-    playbook = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"], "converge.yml")
-    inventory = os.environ["MOLECULE_INVENTORY_FILE"]
-    limits = ("--limit", host.backend.host, "--extra-vars", json.dumps(variables))
-    command = ("ansible-playbook", "--inventory", inventory, *limits, playbook)
-    one_line = os.environ | {"ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=one_line)
 
 
 def leaf(host, name):
@@ -73,8 +60,8 @@ def renamed(host):
         "beta": leaf(host, "beta"),
         "web": leaf(host, "web"),
     }
-    done = run_role(host, **RENAMED, certificates_days=20, certificates_renew_before_days=10)
-    assert done.returncode == 0, done.stdout
+    done = play(limit=host.backend.host, **RENAMED, certificates_days=20, certificates_renew_before_days=10)
+    assert done.succeeded, done.said
     return before
 
 
@@ -189,15 +176,18 @@ def test_what_cannot_be_used_is_refused_before_anything_changes(host):
         "key": key,
     }
     uncovered = {"name": "uncovered", "certificate": good, "key": key, "names": ["b.test"]}
-    done = run_role(host, certificates_list=[mismatched, expired, uncovered], certificates_source="provided")
-    assert done.returncode != 0
-    said = done.stdout + done.stderr
-    assert "certificates_list: mismatched: key is not the certificate's" in said
-    assert "certificates_list: expired: certificate has ended on" in said
-    assert "certificates_list: uncovered: certificate is not for b.test" in said
+    done = play(
+        limit=host.backend.host,
+        certificates_list=[mismatched, expired, uncovered],
+        certificates_source="provided",
+    )
+    assert not done.succeeded
+    assert "certificates_list: mismatched: key is not the certificate's" in done.said
+    assert "certificates_list: expired: certificate has ended on" in done.said
+    assert "certificates_list: uncovered: certificate is not for b.test" in done.said
     assert not host.file(f"{TLS}/mismatched").exists
     assert '"mismatched"' not in host.file(CONFIG).content_string
-    assert key.splitlines()[1] not in said
+    assert key.splitlines()[1] not in done.said
 
 
 def test_another_name_makes_another_certificate_and_key_and_tells_its_users_alone(host, renamed):
@@ -222,9 +212,9 @@ def test_the_timer_says_what_only_the_role_can_renew(host, renamed):
 
 def test_what_ends_soon_is_replaced_by_the_role(host, renamed):
     before, serial = told(host), leaf(host, "alpha").serial_number
-    done = run_role(host, **RENAMED)
-    assert done.returncode == 0, done.stdout
-    assert "alpha: another is needed, it ends in" in done.stdout
+    done = play(limit=host.backend.host, **RENAMED)
+    assert done.succeeded, done.said
+    assert "alpha: another is needed, it ends in" in done.said
     assert leaf(host, "alpha").serial_number != serial
     assert leaf(host, "alpha").not_valid_after_utc - datetime.now(UTC) > timedelta(days=89)
     assert told(host) == before | {"alpha": before["alpha"] + 1}
@@ -238,15 +228,15 @@ def test_an_authority_in_the_vault_takes_over_and_the_one_on_the_host_takes_back
         "certificates_ca_key": key,
         "certificates_ca_certificate": authority + kept,
     }
-    done = run_role(host, **vault)
-    assert done.returncode == 0, done.stdout
+    done = play(limit=host.backend.host, **vault)
+    assert done.succeeded, done.said
     leaf(host, "alpha").verify_directly_issued_by(x509.load_pem_x509_certificate(authority.encode()))
     assert key.splitlines()[1] not in host.run("grep -rs PRIVATE -A1 /etc /var/lib /usr/local").stdout
     bundle = host.file("/etc/ssl/certs/ca-certificates.crt").content_string
     assert authority.strip() in bundle
     assert kept.strip() in bundle
-    done = run_role(host)
-    assert done.returncode == 0, done.stdout
+    done = play(limit=host.backend.host)
+    assert done.succeeded, done.said
     leaf(host, "alpha").verify_directly_issued_by(x509.load_pem_x509_certificate(kept.encode()))
     assert authority.strip() not in host.file("/etc/ssl/certs/ca-certificates.crt").content_string
     assert len(host.run(f"ls {TLS}/.generations/alpha").stdout.split()) == 2

@@ -1,13 +1,12 @@
 """Docker as the hosts around it and its operators find it."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
+from hosts import address_of
+from plays import play
 
-ROOT = Path(__file__).parents[3]
 HOSTS = {"docker-bookworm": "docker-trixie", "docker-trixie": "docker-bookworm"}
 ALLOWED, UNLISTED, FOR_OTHERS = 8081, 8082, 8083
 CONNECT = """
@@ -28,14 +27,6 @@ def inside(name, *command, check=True):
     ).stdout.strip()
 
 
-def address(name):
-    """Return a host's address on the network of the hosts."""
-    form = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    return subprocess.run(
-        ("docker", "inspect", "--format", form, name), check=True, capture_output=True, text=True
-    ).stdout.strip()
-
-
 def reach(source, target, port):
     """Tell whether a port of one host answers another."""
     return inside(source, "python3", "-c", CONNECT, target, str(port))
@@ -49,22 +40,6 @@ def dockerd(host):
 def started(host, container):
     """Return when a container was started, and the process in it."""
     return host.check_output("docker inspect --format '{{.State.StartedAt}} {{.State.Pid}}' " + container)
-
-
-def apply(host, **variables):
-    """Apply the role again to one host with other variables; return status and output."""
-    playbook = ROOT / "molecule" / "docker" / "converge.yml"
-    inventory = ",".join(HOSTS)
-    command = ["ansible-playbook", "-i", inventory, "--limit", host.backend.host, str(playbook)]
-    told = {"ansible_connection": "community.docker.docker", "ansible_python_interpreter": "/usr/bin/python3"}
-    environment = os.environ | {
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_CACHE_PLUGIN": "memory",
-        "NO_COLOR": "1",
-    }
-    command += ["--extra-vars", json.dumps(told | variables)]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -97,7 +72,7 @@ def test_nobody_reaches_a_container_around_its_published_port(host):
     container = host.check_output(
         "docker inspect --format '{{.NetworkSettings.IPAddress}}' " + f"web-{ALLOWED}"
     )
-    inside(source, "ip", "route", "replace", f"{container}/32", "via", address(name))
+    inside(source, "ip", "route", "replace", f"{container}/32", "via", address_of(name))
     try:
         assert reach(source, container, ALLOWED) == "refused"
         host.check_output("iptables -I DOCKER-USER -j RETURN")
@@ -108,7 +83,7 @@ def test_nobody_reaches_a_container_around_its_published_port(host):
 
 
 def test_containers_reach_the_outside_and_each_other(host):
-    outside = address(HOSTS[host.backend.host])
+    outside = address_of(HOSTS[host.backend.host])
     assert host.check_output(f"docker run --rm box wget -q -O - http://{outside}:5001/v2/") == "{}"
     host.check_output("docker network create pair")
     try:
@@ -185,9 +160,9 @@ def test_logs_are_rotated(host):
 )
 def test_wrong_settings_are_refused_and_docker_goes_on(host, settings, said):
     before = host.file("/etc/docker/daemon.json").content_string, dockerd(host)
-    status, output = apply(host, docker_daemon=settings)
-    assert status != 0
-    assert said in output
+    done = play(limit=host.backend.host, docker_daemon=settings)
+    assert not done.succeeded
+    assert said in done.said
     assert (host.file("/etc/docker/daemon.json").content_string, dockerd(host)) == before
 
 
@@ -203,13 +178,13 @@ def test_registries_are_trusted_and_distrusted_while_docker_goes_on(host):
         {"address": f"{name}:5000", "ca": "/etc/ssl/test/ca.pem"},
         {"address": f"{name}:5001", "insecure": True},
     ]
-    status, output = apply(host, docker_registries=trusted)
-    assert status == 0, output
+    done = play(limit=name, docker_registries=trusted)
+    assert done.succeeded, done.said
     for image in (private, plain):
         host.check_output(f"docker push {image} && docker rmi {image} && docker pull {image}")
 
-    status, output = apply(host, docker_registries=[])
-    assert status == 0, output
+    done = play(limit=name, docker_registries=[])
+    assert done.succeeded, done.said
     assert "certificate" in host.run(f"docker pull {private} 2>&1").stdout
     assert "HTTP response to HTTPS" in host.run(f"docker pull {plain} 2>&1").stdout
     assert (dockerd(host), started(host, f"web-{ALLOWED}")) == before

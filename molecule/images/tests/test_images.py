@@ -1,41 +1,21 @@
 """The image as its users find it: each host is a builder with a registry, and the other host pulls from it."""
 
 import json
-import os
 import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 import testinfra
+from plays import play
 
 ROOT = Path(__file__).parents[3]
-SCENARIO = Path(__file__).parents[1]
 HOSTS = ("images-bookworm", "images-trixie")
 PUSH, PULL = "push-password-of-builder-8c1", "pull-password-of-app-2e9"
 FOLDER = "/var/cache/images-build"
 MODELS = "--volume=/srv/models:/var/lib/aisha/models:ro"
 SPEECH = "/usr/share/pocketsphinx/test/data/librivox"
 CONFINED = "--rm --network=none --read-only --cap-drop=ALL --security-opt=no-new-privileges"
-
-
-def played(host, **variables):
-    """Run the scenario's playbook again for one host, with other variables."""
-    command = [
-        "ansible-playbook",
-        "--inventory",
-        os.environ["MOLECULE_INVENTORY_FILE"],
-        "--limit",
-        name(host),
-    ]
-    settings = {"ANSIBLE_CONFIG": f"{os.environ['MOLECULE_EPHEMERAL_DIRECTORY']}/ansible.cfg"}
-    return subprocess.run(
-        [*command, "--extra-vars", json.dumps(variables), str(SCENARIO / "converge.yml")],
-        env=os.environ | settings | {"ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def name(host):
@@ -199,10 +179,10 @@ def test_a_registry_that_was_emptied_is_given_the_image_again_without_a_build(ho
     host.run_test(
         "systemctl stop docker-registry && rm -rf /var/lib/docker-registry/docker && systemctl start docker-registry"
     )
-    run = played(host)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "Build without network" not in run.stdout
-    assert "changed=1 " in run.stdout
+    run = play(limit=name(host))
+    assert run.succeeded, run.said
+    assert "Build without network" not in run.said
+    assert run.changes == [1]
     assert host.check_output(f"stat --format=%Y {FOLDER}/built/{record(host)['tag']}/record.json") == before
 
 
@@ -213,8 +193,8 @@ def test_a_changed_file_of_the_app_makes_another_image_and_only_one_new_layer(ho
         file.write("\nCHANGED = True\n")
     (tmp_path / "app/aisha/untracked.py").write_text("raise SystemExit\n")
     before = record(host)
-    run = played(host, images_source=str(tmp_path))
-    assert run.returncode == 0, run.stdout + run.stderr
+    run = play(limit=name(host), images_source=str(tmp_path))
+    assert run.succeeded, run.said
     after = records(host)[0]
     assert after["digest"] != before["digest"]
     assert after["layers"][:2] == before["layers"][:2]
@@ -231,11 +211,11 @@ def test_what_cannot_work_is_refused_before_anything_changes(host):
         "images_uid": 0,
         "images_min_free_mib": 2**40,
     }
-    run = played(host, **wrong)
-    assert run.returncode != 0
-    assert "changed=0" in run.stdout
+    run = play(limit=name(host), **wrong)
+    assert not run.succeeded
+    assert set(run.changes) == {0}
     for variable in wrong:
-        assert variable in run.stderr, run.stderr
+        assert variable in run.said
 
 
 @pytest.mark.parametrize(
@@ -248,7 +228,7 @@ def test_what_cannot_work_is_refused_before_anything_changes(host):
 )
 def test_a_registry_or_an_engine_that_will_not_do_is_refused(host, variables, said):
     only(host, "images-trixie")
-    run = played(host, **variables)
-    assert run.returncode != 0
-    assert "changed=0" in run.stdout
-    assert said in run.stderr, run.stderr
+    run = play(limit=name(host), **variables)
+    assert not run.succeeded
+    assert set(run.changes) == {0}
+    assert said in run.said

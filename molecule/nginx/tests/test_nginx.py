@@ -14,21 +14,17 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hosts import address_of
+from plays import play
 
 LOAD = Path(__file__).with_name("load.py")
 ROOT = Path(__file__).parents[3]
-CONVERGE = Path(__file__).parents[1] / "converge.yml"
 
 
 @pytest.fixture
 def address(host):
     """The host's address, as seen from this machine."""
-    return address_of(host)
-
-
-def address_of(host):
-    """Return the host's address, which a reboot may change."""
-    return host.check_output("hostname -I").split()[0]
+    return address_of(host.backend.host)
 
 
 @pytest.fixture
@@ -37,7 +33,7 @@ def get(host):
 
     def request(path, method="GET", body=None, name="bot.test", headers=None):
         connection = http.client.HTTPConnection(name)
-        connection.sock = tls(address_of(host), name)
+        connection.sock = tls(address_of(host.backend.host), name)
         connection.request(method, path, body, {"Host": name} | (headers or {}))
         answer = connection.getresponse()
         answer.text = answer.read().decode()
@@ -97,19 +93,6 @@ def load(address):
 def workers(host):
     """Return the process ids of the workers: a reload gives others."""
     return host.check_output("pgrep -f 'nginx: worker process$'").split()
-
-
-def applied(host, variables=None):
-    """Run the role again with other variables; return whether it succeeded, and what it said."""
-    command = [
-        "ansible-playbook",
-        f"--inventory={os.environ['MOLECULE_INVENTORY_FILE']}",
-        f"--limit={host.backend.host}",
-    ]
-    command += [f"--extra-vars={json.dumps(variables or {})}", str(CONVERGE)]
-    settings = {"ANSIBLE_CONFIG": os.environ["ANSIBLE_CONFIG"], "ANSIBLE_FORCE_COLOR": "0"}
-    done = subprocess.run(command, env=os.environ | settings, capture_output=True, text=True)
-    return done.returncode == 0, done.stdout + done.stderr
 
 
 # What clients find
@@ -377,9 +360,9 @@ def test_a_certificate_that_does_not_match_its_key_is_not_served(host, get):
         )
         assert host.file("/etc/nginx/certificates/bot.pem").sha256sum == shown
         assert get("/").status == 200
-        done, said = applied(host)
-        assert not done
-        assert "is not the key of" in said
+        done = play(limit=host.backend.host)
+        assert not done.succeeded
+        assert "is not the key of" in done.said
     finally:
         host.check_output(
             "cp -a /tmp/kept/. /etc/ssl/test/; rm -rf /tmp/kept; systemctl reset-failed nginx-certificates"
@@ -397,9 +380,9 @@ def test_a_certificate_that_does_not_match_its_key_is_not_served(host, get):
 )
 def test_a_wrong_variable_changes_nothing(host, get, variables, said):
     before, running = host.file("/etc/nginx/nginx.conf").sha256sum, workers(host)
-    done, output = applied(host, variables)
-    assert not done
-    assert said in output
+    done = play(limit=host.backend.host, **variables)
+    assert not done.succeeded
+    assert said in done.said
     assert host.file("/etc/nginx/nginx.conf").sha256sum == before
     assert host.run("nginx -t").rc == 0
     assert workers(host) == running
@@ -408,9 +391,9 @@ def test_a_wrong_variable_changes_nothing(host, get, variables, said):
 
 def test_a_configuration_that_only_fails_when_it_is_applied_is_taken_back(host, get):
     before = host.file("/etc/nginx/nginx.conf").sha256sum
-    done, output = applied(host, {"nginx_bind": ["192.0.2.1"]})
-    assert not done
-    assert "does not reload" in output or "not" in output
+    done = play(limit=host.backend.host, nginx_bind=["192.0.2.1"])
+    assert not done.succeeded
+    assert "does not reload" in done.said
     assert host.file("/etc/nginx/nginx.conf").sha256sum == before
     assert get("/").status == 200
     host.check_output("systemctl restart nginx")

@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import testinfra
+from plays import play
 
 pytestmark = pytest.mark.timeout(900)  # a run over both hosts takes minutes on a busy machine
 
-SCENARIO = Path(__file__).parents[1]
 AUTHORITY = Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]) / ".cache" / "hosts" / "postgresql-ca.pem"
 PASSWORDS = {
     "shop_owner": "owner's pass-word 4f1",
@@ -44,19 +44,8 @@ def administrate(host, statement, database="postgres"):
 
 @functools.cache
 def apply(**variables):
-    """Apply the role to both hosts with other variables, and return its status and what it printed."""
-    command = [
-        "ansible-playbook",
-        "--inventory",
-        os.environ["MOLECULE_INVENTORY_FILE"],
-        str(SCENARIO / "converge.yml"),
-    ]
-    command += ["--extra-vars", json.dumps({name: json.loads(value) for name, value in variables.items()})]
-    environment = os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"}
-    done = subprocess.run(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
-    )
-    return done.returncode, " ".join(done.stdout.split())
+    """Apply the role to both hosts with other variables, given as JSON, once for all tests."""
+    return play(**{name: json.loads(value) for name, value in variables.items()})
 
 
 # Who comes in
@@ -250,17 +239,17 @@ def started(host):
 def test_a_wrong_setting_fails_the_run_and_leaves_the_server_as_it_was(host, variables, told):
     configuration = "cat /etc/postgresql/*/main/conf.d/*.conf /etc/postgresql/*/main/pg_hba.conf"
     before = (started(host), host.check_output(configuration))
-    status, output = apply(**variables)
-    assert status != 0
-    assert told in output
+    done = apply(**variables)
+    assert not done.succeeded
+    assert told in done.said
     assert (started(host), host.check_output(configuration)) == before
     assert host.run("ls -d /var/lib/postgresql/dry-start.*").stdout == ""
 
 
 def test_weak_passwords_are_refused_with_the_name_of_the_variable(host):
-    status, output = apply(postgresql_roles='[{"name": "shop", "password": "password12345678"}]')
-    assert status != 0
-    assert "postgresql_roles: the password of shop is too weak" in output
+    done = apply(postgresql_roles='[{"name": "shop", "password": "password12345678"}]')
+    assert not done.succeeded
+    assert "postgresql_roles: the password of shop is too weak" in done.said
     assert ask(host, "shop", "SELECT 1") == "1"
 
 
@@ -272,8 +261,8 @@ def started_before_and_after(settings):
         for server in ("postgresql-bookworm", "postgresql-trixie"):
             moments[server] = started(testinfra.get_host(f"docker://{server}"))
         if moments is before:
-            status, output = apply(postgresql_settings=settings)
-            assert status == 0, output
+            done = apply(postgresql_settings=settings)
+            assert done.succeeded, done.said
     return before, after
 
 

@@ -1,19 +1,15 @@
 """The registry as its clients find it: each host has one, and every other host is a client of it."""
 
-import json
-import os
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 import testinfra
+from plays import play
 
 PUSH, PULL = "ci:push-password-of-ci-8c1", "hosts:pull-password-of-hosts-2e9"
 TRUST = "--cert-dir /etc/ssl/test/client"
 UNTRUSTED = "--cert-dir /var/empty"
 CURL = "curl -s --cacert /etc/ssl/test/ca.pem"
-SCENARIO = Path(__file__).parents[1]
 HOSTS = ("registry-bookworm", "registry-trixie")
 
 BREAKAGE = """
@@ -80,23 +76,16 @@ class Registry:
         return self.host.run("systemctl start registry-gc")
 
 
-def playbook(name, **variables):
-    """Run one of the scenario's playbooks for all hosts, as molecule does."""
-    command = ["ansible-playbook", f"--inventory={os.environ['MOLECULE_INVENTORY_FILE']}"]
-    command += [f"--extra-vars={json.dumps(variables)}", str(SCENARIO / name)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="session")
 def refusals():
     """Have every host refuse what could not work."""
-    return playbook("refuse.yml")
+    return play("refuse.yml")
 
 
 @pytest.fixture(scope="session")
 def mistake():
     """Give every host's registry a configuration that Nginx does not accept."""
-    return playbook("converge.yml", registry_bind=["nonsense"])
+    return play(registry_bind=["nonsense"])
 
 
 @pytest.fixture(scope="session")
@@ -119,22 +108,22 @@ def repaired(registries):
     for registry in registries.values():
         registry.host.run(BREAKAGE)
         assert not registry.is_up()
-    converged = playbook("converge.yml")
-    assert converged.returncode == 0, converged.stdout[-3000:]
+    converged = play()
+    assert converged.succeeded, converged.said
     return digests
 
 
 @pytest.fixture(scope="session")
 def migrated(registries):
     """Push an image while every registry speaks plain HTTP, go on to HTTPS, and return the digest by host."""
-    assert playbook("converge.yml", registry_tls="insecure").returncode == 0
+    assert play(registry_tls="insecure").succeeded
     digests = {}
     for name, registry in registries.items():
         digests[name] = registry.image("migrant")
         pushed = registry.push("migrant", scheme="plain")
         assert pushed.rc == 0, pushed.stderr
         assert registry.status("/v2/", PULL, scheme="http") == "200"
-    assert playbook("converge.yml").returncode == 0
+    assert play().succeeded
     return digests
 
 
@@ -310,8 +299,8 @@ def test_running_the_role_again_repairs_what_someone_broke(registry, repaired):
 
 
 def test_a_wrong_configuration_leaves_the_registry_as_it_was(registry, mistake):
-    assert mistake.returncode != 0
-    assert "nonsense" in mistake.stdout + mistake.stderr
+    assert not mistake.succeeded
+    assert "nonsense" in mistake.said
     assert registry.is_up()
 
 
@@ -321,8 +310,8 @@ def test_images_survive_the_way_from_plain_http_to_https(registry, migrated):
 
 
 def test_the_role_refuses_what_could_not_work(host, refusals):
-    assert f"{host.backend.host} " in refusals.stdout
-    assert refusals.returncode == 0, refusals.stdout[-3000:]
+    assert f"{host.backend.host} " in refusals.said
+    assert refusals.succeeded, refusals.said
 
 
 def test_images_survive_a_reboot(registry, reboot, eventually):
