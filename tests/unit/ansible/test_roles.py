@@ -9,8 +9,6 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
-WITH_ALL_SERVICES = {"bot": "site", "worker": "site"}
-"""Roles of the app, which does nothing without its services: the scenario that tests them has those too."""
 TASK_FILES = {"main", "preflight", "install", "configure", "service", "verify"}
 LONGEST_TASK_FILE = 100
 tables = runpy.run_path(str(ROOT / "docs" / "role_tables.py"))
@@ -75,15 +73,14 @@ def test_the_tasks_are_in_the_files_that_all_roles_have(role: Path) -> None:
 
 
 def extra(role: Path) -> set[str]:
-    """Return task files that the index does not name: those that a file of the common ones includes."""
-    common = [role / "tasks" / f"{name}.yml" for name in TASK_FILES - {"main"}]
-    text = "".join(path.read_text() for path in common if path.exists())
-    return {path.stem for path in (role / "tasks").glob("*.yml") if path.name in text}
+    """Return task files that the index does not name: those that another file includes."""
+    files = {path: path.read_text() for path in (role / "tasks").glob("*.yml") if path.stem != "main"}
+    return {path.stem for path in files if any(path.name in text for text in files.values())}
 
 
 @each_role
 def test_a_role_has_a_scenario_with_tests(role: Path) -> None:
-    scenario = ROOT / "molecule" / WITH_ALL_SERVICES.get(role.name, role.name)
+    scenario = ROOT / "molecule" / role.name
     assert (scenario / "converge.yml").exists()
     assert list((scenario / "tests").glob("test_*.py"))
 
