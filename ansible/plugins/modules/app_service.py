@@ -99,6 +99,9 @@ from ansible.module_utils.basic import AnsibleModule
 
 RELEASES = Path("/var/lib/aisha/releases")
 MANIFEST = "manifest.json"
+RESTARTS = "restarts.json"
+"""How often Docker had started each container anew when it was ready."""
+
 SECRETS = "/run/secrets"
 OPTIONS = (
     "command",
@@ -206,6 +209,17 @@ class Host:
             return
         partial.symlink_to(release)
         partial.replace(link)
+
+    def remember_restarts(self, restarts: dict[str, int]) -> None:
+        """Keep how often each container, by its name, had been started anew when it was ready."""
+        (self.folder / RESTARTS).write_text(json.dumps(restarts))
+
+    def restarts(self) -> dict[str, int]:
+        """Return what was kept of that."""
+        try:
+            return json.loads((self.folder / RESTARTS).read_text())
+        except FileNotFoundError:
+            return {}
 
     def write(self, manifest: dict, secrets: dict) -> None:
         """Write a release's folder, whole or not at all."""
@@ -356,6 +370,7 @@ class Roll:
         self.manifest = host.manifest(release) if release else None
         self.options = self.manifest["options"] if self.manifest else None
         self.done: list[str] = []
+        self.restarts: dict[str, int] = {}
         self.seconds_until_ready = 0.0
 
     def __call__(self) -> None:
@@ -370,9 +385,10 @@ class Roll:
         try:
             for instance in range(1, self._count() + 1):
                 wanted.add(self._running(instance) or self._start(instance, started))
+            self.restarts = {name: 0 if name in started else restarts_of(name) for name in wanted}
             began = time.monotonic()
-            for name in sorted(wanted):
-                wait_until_ready(name, self.options)
+            for name, restarts in sorted(self.restarts.items()):
+                wait_until_ready(name, self.options, restarts)
             self.seconds_until_ready = time.monotonic() - began
         except RollError:
             for name in started:
@@ -440,8 +456,13 @@ class Roll:
                 docker("rm", "--force", each["Id"])
 
 
-def wait_until_ready(name: str, options: dict) -> None:
-    """Wait until a container says that it is ready.
+def restarts_of(name: str) -> int:
+    """Return how often Docker has started a container anew."""
+    return int(docker("inspect", "--format={{.RestartCount}}", name))
+
+
+def wait_until_ready(name: str, options: dict, restarts: int) -> None:
+    """Wait until a container, which was started anew so many times before, says that it is ready.
 
     Raises:
         RollError: it ended, or was not ready in time.
@@ -450,16 +471,21 @@ def wait_until_ready(name: str, options: dict) -> None:
     said = "no answer"
     while time.monotonic() < until:
         (container,) = json.loads(docker("inspect", name))
-        if not is_up(container) or container["RestartCount"]:
-            raise RollError(
-                f"{name} ended with {container['State']['ExitCode']} at its start\n{words_of(name)}"
-            )
+        if not is_up(container) or container["RestartCount"] > restarts:
+            raise RollError(f"{name} {end_of(container)} at its start\n{words_of(name)}")
         address = next((each["IPAddress"] for each in container["NetworkSettings"]["Networks"].values()), "")
         said = ask(address, options["ready_port"], options["ready_path"])
         if said == "ready":
             return
         time.sleep(POLL_SECONDS)
     raise RollError(f"{name} is not ready after {options['ready_seconds']} s: {said}\n{words_of(name)}")
+
+
+def end_of(container: dict) -> str:
+    """Return in words how a container ended; one that Docker has started anew meanwhile does not know its status any more."""
+    return (
+        "ended and was started anew" if is_up(container) else f"ended with {container['State']['ExitCode']}"
+    )
 
 
 def ask(address: str, port: int, path: str) -> str:
@@ -487,14 +513,14 @@ def words_of(name: str) -> str:
 
 def watched(host: Host, release: str) -> list[str]:
     """Return what is wrong with the containers of a release that were ready once."""
-    manifest = host.manifest(release)
+    manifest, restarts = host.manifest(release), host.restarts()
     serving = [
         each for each in host.containers() if label(each, "release") == release and not is_ending(each)
     ]
     wrong = [
-        f"{each['Name'].lstrip('/')} ended with {each['State']['ExitCode']} after it was ready\n{words_of(each['Id'])}"
+        f"{each['Name'].lstrip('/')} {end_of(each)} after it was ready\n{words_of(each['Id'])}"
         for each in serving
-        if not is_up(each) or each["RestartCount"]
+        if not is_up(each) or each["RestartCount"] > restarts.get(each["Name"].lstrip("/"), 0)
     ]
     missing = manifest["options"]["instances"] - len(serving)
     return wrong + ([f"{missing} instances of {host.service} are missing"] if missing > 0 else [])
@@ -562,10 +588,10 @@ def prepare(module: AnsibleModule, host: Host) -> dict[str, Any]:
 def roll(module: AnsibleModule, host: Host) -> dict[str, Any]:
     """Bring the service to the release, or back to the one before."""
     release, before = module.params["release"], host.current
+    if module.check_mode:  # the release need not be written yet
+        return {"changed": release != before, "release": release, "current": before, "done": []}
     if release and not host.is_whole(release):
         module.fail_json(msg=f"{host.service}: this host has no release {release}")
-    if module.check_mode:
-        return {"changed": release != before, "release": release, "current": before, "done": []}
     rolling, began = Roll(host, release), time.monotonic()
     try:
         rolling()
@@ -581,6 +607,7 @@ def roll(module: AnsibleModule, host: Host) -> dict[str, Any]:
             msg=f"{host.service} stays as it was ({back}): {error}", release=release, current=before
         )
     host.remember(release)
+    host.remember_restarts(rolling.restarts)
     host.forget_others(module.params["keep"])
     return {
         "changed": bool(rolling.done) or release != before,

@@ -1,8 +1,10 @@
 """A service's releases and containers on one host; the containers themselves are tested by the scenarios."""
 
+import contextlib
 import importlib.util
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -175,3 +177,43 @@ def test_a_container_serves_when_it_runs_and_was_not_told_to_end() -> None:
     assert not app_service.is_wanted(container("old"), "abc")
     assert not app_service.is_wanted(container("abc", running=False), "abc")
     assert not app_service.is_wanted(container("abc", restart="no"), "abc")
+
+
+def restarted(times: int) -> dict:
+    """Return a container that Docker has started anew so many times, and that runs."""
+    up = container("new") | {"Id": "1", "Name": "/aisha-bot-1-a", "RestartCount": times}
+    up["State"]["ExitCode"] = 0
+    return up | {"NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}}}
+
+
+@pytest.mark.parametrize(("times", "well"), [(2, True), (3, False)])
+def test_only_a_restart_since_it_was_ready_is_held_against_a_container(
+    host: Any, monkeypatch: pytest.MonkeyPatch, times: int, well: bool
+) -> None:
+    manifest = app_service.manifest_of(PARAMETERS | {"instances": 1})
+    monkeypatch.setattr(host, "manifest", lambda release: manifest)
+    monkeypatch.setattr(host, "containers", lambda: [restarted(times)])
+    monkeypatch.setattr(app_service, "words_of", lambda name: "")
+    host.folder.mkdir()
+    host.remember_restarts({"aisha-bot-1-a": 2})
+    assert (app_service.watched(host, "new") == []) is well
+
+
+@pytest.mark.parametrize(("before", "well"), [(2, True), (0, False)])
+def test_a_container_that_was_restarted_once_upon_a_time_is_ready_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, before: int, well: bool
+) -> None:
+    monkeypatch.setattr(
+        app_service, "docker", lambda *arguments, **options: app_service.json.dumps([restarted(2)])
+    )
+    monkeypatch.setattr(app_service, "ask", lambda *arguments: "ready")
+    monkeypatch.setattr(app_service, "words_of", lambda name: "")
+    said = "aisha-bot-1-a ended and was started anew at its start"
+    expected = contextlib.nullcontext() if well else pytest.raises(app_service.RollError, match=said)
+    with expected:
+        app_service.wait_until_ready("aisha-bot-1-a", PARAMETERS, before)
+
+
+def test_check_mode_brings_no_service_to_a_release_and_asks_for_none(host: Any) -> None:
+    module = SimpleNamespace(params={"release": "new"}, check_mode=True, fail_json=pytest.fail)
+    assert app_service.roll(module, host)["changed"]
