@@ -15,6 +15,7 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import NamedTuple
 
 import hosts
 
@@ -22,7 +23,6 @@ ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 INVENTORY = ("-i", "inventories/rehearsal")
 HOSTS = {"services": "trixie", "app-1": "bookworm", "app-2": "trixie"}
-SANDBOX = hosts.CACHE / "sandbox"
 PORT = 8080
 STARTED_SECONDS = 30
 
@@ -34,7 +34,10 @@ def main() -> None:
     )
     verbs = ["up", "down", "sandbox-up", "sandbox-down"]
     parser.add_argument("verb", choices=verbs, help="those of the sandbox start and stop that alone")
-    verb = parser.parse_args().verb
+    parser.add_argument("--folder", default="sandbox", help="of the sandbox in .cache/hosts")
+    parser.add_argument("--port", type=int, default=PORT, help="of the sandbox")
+    options = parser.parse_args()
+    verb, sandbox = options.verb, Sandbox(hosts.CACHE / options.folder, options.port)
     if verb == "up":
         hosts.bring_up(HOSTS)
         play("molecule/site/prepare.yml")
@@ -42,9 +45,9 @@ def main() -> None:
         print(f"\nready http://127.0.0.1:{PORT}   the chat with the bot")
         print("logs  docker exec app-1 journalctl --follow CONTAINER_TAG=aisha-bot-1-a")
     elif verb == "sandbox-up":
-        start_sandbox()
+        sandbox.start()
     else:
-        stop_sandbox()
+        sandbox.stop()
     if verb == "down":
         hosts.take_down([*HOSTS], everything=False)
         if hosts.engine_runs() and not hosts.names():
@@ -74,53 +77,67 @@ def play(playbook: str) -> None:
         sys.exit(done.returncode)
 
 
-def start_sandbox() -> None:
-    """Start the sandbox unless it answers; it outlives this process."""
-    if answers():
-        return
-    gateway = hosts.network("Gateway")
-    SANDBOX.mkdir(parents=True, exist_ok=True)
-    command = (BIN / "aisha", "sandbox", "--port", str(PORT), "--strict-port", "--data-dir", SANDBOX)
-    with (SANDBOX / "log").open("a") as log:
-        started = subprocess.Popen(
-            (*command, "--bot-api-address", gateway),
-            env=os.environ | {"AISHA_SANDBOX_TOKEN": token()},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
+class Sandbox(NamedTuple):
+    """What stands for Telegram: each has a folder and a port of its own, and all know the same bot."""
+
+    folder: Path
+    port: int
+
+    def start(self) -> None:
+        """Start it unless it answers; it outlives this process."""
+        if self.answers():
+            return
+        gateway = hosts.network("Gateway")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = (
+            BIN / "aisha",
+            "sandbox",
+            "--port",
+            str(self.port),
+            "--strict-port",
+            "--data-dir",
+            self.folder,
         )
-    (SANDBOX / "pid").write_text(str(started.pid))
-    until = time.monotonic() + STARTED_SECONDS
-    while not answers():
-        if started.poll() is not None or time.monotonic() > until:
-            sys.exit(f"the sandbox does not start:\n{(SANDBOX / 'log').read_text()[-2000:]}")
-        time.sleep(0.1)
+        with (self.folder / "log").open("a") as log:
+            started = subprocess.Popen(
+                (*command, "--bot-api-address", gateway),
+                env=os.environ | {"AISHA_SANDBOX_TOKEN": token()},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        (self.folder / "pid").write_text(str(started.pid))
+        until = time.monotonic() + STARTED_SECONDS
+        while not self.answers():
+            if started.poll() is not None or time.monotonic() > until:
+                sys.exit(f"the sandbox does not start:\n{(self.folder / 'log').read_text()[-2000:]}")
+            time.sleep(0.1)
+
+    def answers(self) -> bool:
+        """Tell whether it is ours and answers."""
+        try:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}/bot{token()}/getMe", timeout=2
+            ) as answer:
+                return answer.status == 200
+        except OSError:
+            return False
+
+    def stop(self) -> None:
+        """Stop what `start` started."""
+        try:
+            pid = int((self.folder / "pid").read_text())
+            if b"sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGTERM)
+            (self.folder / "pid").unlink()
+        except FileNotFoundError:
+            return
 
 
 def token() -> str:
     """Return the bot's token, as molecule/site/prepare.yml has made it."""
     return f"1000001:{(hosts.CACHE / 'bot-token').read_text().split()[0]}"
-
-
-def answers() -> bool:
-    """Tell whether our sandbox answers."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{PORT}/bot{token()}/getMe", timeout=2) as answer:
-            return answer.status == 200
-    except OSError:
-        return False
-
-
-def stop_sandbox() -> None:
-    """Stop the sandbox that `start_sandbox` started."""
-    try:
-        pid = int((SANDBOX / "pid").read_text())
-        if b"sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGTERM)
-        (SANDBOX / "pid").unlink()
-    except FileNotFoundError:
-        return
 
 
 if __name__ == "__main__":

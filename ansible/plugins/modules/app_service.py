@@ -212,6 +212,7 @@ class Host:
 
     def remember_restarts(self, restarts: dict[str, int]) -> None:
         """Keep how often each container, by its name, had been started anew when it was ready."""
+        self.folder.mkdir(parents=True, exist_ok=True)  # where nothing was ever prepared, and all is to end
         (self.folder / RESTARTS).write_text(json.dumps(restarts))
 
     def restarts(self) -> dict[str, int]:

@@ -194,7 +194,6 @@ def test_only_a_restart_since_it_was_ready_is_held_against_a_container(
     monkeypatch.setattr(host, "manifest", lambda release: manifest)
     monkeypatch.setattr(host, "containers", lambda: [restarted(times)])
     monkeypatch.setattr(app_service, "words_of", lambda name: "")
-    host.folder.mkdir()
     host.remember_restarts({"aisha-bot-1-a": 2})
     assert (app_service.watched(host, "new") == []) is well
 
