@@ -36,8 +36,8 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml $(BIN)/uv
 run: $(VENV)/.run ## the whole bot on this machine; prints the address of its web chat
 	@exec $(BIN)/aisha run
 
-# `make test-roles` runs every scenario; these are the ones that `make test` runs.
-SCENARIOS := base bot certificates docker images minio models nginx postgresql redis registry worker site
+# `make test-roles` runs every scenario; these are the ones that `make test` runs, the longest first.
+SCENARIOS := images minio bot worker certificates nginx postgresql docker registry base models redis site
 test: test-fast test-app ## lint, the fast tests, the app's, and those of the roles on hosts of their own
 	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
 
