@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
+import aisha.metrics  # noqa: F401 - registers them
 from aisha.cli import VERBS
 from aisha.settings import Settings, variable
 
