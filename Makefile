@@ -77,8 +77,8 @@ rehearsal-down: $(VENV)/.dev ## remove it, and what it stood on unless other tes
 bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that made it
 	@$(BIN)/python -m tests.bench
 
-bench-site: $(VENV)/.dev ## how long the site and each role take: one JSON line per figure
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.site
+bench-site: $(VENV)/.dev ## how long the site and each role take: one JSON line per figure (SITE=--help)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.site $(SITE)
 
 bench-roll: $(VENV)/.dev ## what a steady load loses while releases go over the rehearsal (ROLL=--help)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.roll $(ROLL)

@@ -1,5 +1,6 @@
 """`make bench-site`: how long the site and the roles take on test hosts, one JSON line per figure."""
 
+import argparse
 import json
 import os
 import re
@@ -96,7 +97,18 @@ def roles() -> None:
     figure("role_cycle_median", statistics.median(times.values()), "s", f"{len(times)} roles")
 
 
-if __name__ == "__main__":
+PARTS = {"site": site, "roles": roles}
+
+
+def main() -> None:
+    """Measure the parts that are asked for."""
+    parser = argparse.ArgumentParser(prog="make bench-site", description=__doc__.split("\n")[0])
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="all unless named")
+    parts = parser.parse_args().parts
     hosts("images")
-    site()
-    roles()
+    for part in parts:
+        PARTS[part]()
+
+
+if __name__ == "__main__":
+    main()
