@@ -180,7 +180,7 @@ class Watch:
         self._thread.join()
 
     def _look(self):
-        while not self._over.wait(0.05):
+        while not self._over.wait(0.2):
             # The second look finds the new one where the first asked it too early and the old one too late.
             self.gaps += not (self._any() or self._any())
             self.looks += 1
@@ -237,12 +237,12 @@ def test_a_release_that_does_not_start_or_is_never_ready_changes_nothing_that_ru
         "bot-bookworm": {"AISHA_DEFAULT_LANGUAGE": "xx"},
         "bot-trixie": {"AISHA_BOT_API_URL": "http://127.0.0.1:9"},
     }
-    change = {"wrong": wrong, "bot_environment": "{{ wrong[inventory_hostname] }}", "bot_ready_seconds": 8}
+    change = {"wrong": wrong, "bot_environment": "{{ wrong[inventory_hostname] }}", "bot_ready_seconds": 20}
     run = play(**WEBHOOK | change)
     assert not run.succeeded
     assert "at its start" in run.said
     assert "AISHA_DEFAULT_LANGUAGE: " in run.said
-    assert "is not ready after 8 s" in run.said
+    assert "is not ready after 20 s" in run.said
     assert "getMe does not succeed" in run.said
     assert everywhere() == before
     assert eventually(all_ready)
