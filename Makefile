@@ -37,7 +37,7 @@ run: $(VENV)/.run ## the whole bot on this machine; prints the address of its we
 	@exec $(BIN)/aisha run
 
 # `make test-roles` runs every scenario; these are the ones that `make test` runs, the longest first.
-SCENARIOS := images minio bot worker certificates nginx postgresql docker registry base models redis site
+SCENARIOS := images minio certificates nginx postgresql docker registry base models redis bot worker site
 test: test-fast test-app ## lint, the fast tests, the app's, and those of the roles on hosts of their own
 	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs scenarios, three at a time, each with its log in a file, and prints a line for each; all, or those named.
 
-Most of a scenario is waiting. What needs every role runs last and alone. On a failure it prints the end of the scenario's log, goes
-on with the others, and ends with status 1. A Docker engine that it had to start is stopped again, and nothing is left of the hosts.
+Most of a scenario is waiting. What starts bots and workers comes after the others, and what needs every role last and alone. On a failure it
+prints the end of the scenario's log, goes on with the others, and ends with status 1. A Docker engine that it had to start is stopped
+again, and nothing is left of the hosts.
 """
 
 import os
@@ -10,14 +11,15 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 import hosts
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / ".cache" / "molecule"
-LAST = ("site",)
-"""What needs every role is run after all of them, and alone."""
+LATER = (("bot", "worker"), ("site",))
+"""What is run after all others, one group after the other: these wait for containers that must be ready in time."""
 
 AT_A_TIME = 3
 SHOWN_LINES = 120
@@ -53,9 +55,11 @@ def main() -> None:
     try:
         hosts.make_images((*hosts.RELEASES, "apt-cache"))
         wanted = sys.argv[1:] or scenarios()
-        with ThreadPoolExecutor(AT_A_TIME) as pool:
-            results = list(pool.map(passed, [name for name in wanted if name not in LAST]))
-        results += [passed(name) for name in LAST if name in wanted]
+        first = [name for name in wanted if name not in chain(*LATER)]
+        results = []
+        for group in (first, *LATER):
+            with ThreadPoolExecutor(AT_A_TIME) as pool:
+                results += pool.map(passed, [name for name in group if name in wanted])
     finally:
         if not found_running:
             hosts.take_down([], everything=True)
