@@ -22,7 +22,11 @@ class Played(NamedTuple):
 
 
 def play(
-    playbook: str = "converge.yml", limit: str | None = None, inventory: Path | None = None, **variables: Any
+    playbook: str = "converge.yml",
+    limit: str | None = None,
+    inventory: Path | None = None,
+    check: bool = False,
+    **variables: Any,
 ) -> Played:
     """Run a playbook of the scenario with other variables, for all its hosts or one, as Molecule does."""
     command = [
@@ -30,6 +34,7 @@ def play(
         f"--inventory={inventory or os.environ['MOLECULE_INVENTORY_FILE']}",
         f"--extra-vars={json.dumps(variables)}",
         *([f"--limit={limit}"] if limit else []),
+        *(["--check"] if check else []),
         f"{os.environ['MOLECULE_SCENARIO_DIRECTORY']}/{playbook}",
     ]
     settings = {

@@ -186,6 +186,16 @@ def test_a_registry_that_was_emptied_is_given_the_image_again_without_a_build(ho
     assert host.check_output(f"stat --format=%Y {FOLDER}/built/{record(host)['tag']}/record.json") == before
 
 
+def test_check_mode_needs_no_registry(host):
+    only(host, "images-bookworm")
+    host.check_output("systemctl stop docker-registry")
+    try:
+        run = play(limit=name(host), check=True)
+    finally:
+        host.check_output("systemctl start docker-registry")
+    assert run.succeeded, run.said
+
+
 def test_a_changed_file_of_the_app_makes_another_image_and_only_one_new_layer(host, tmp_path):
     only(host, "images-trixie")
     subprocess.run(("git", "clone", "--quiet", "--no-hardlinks", ROOT, tmp_path), check=True)

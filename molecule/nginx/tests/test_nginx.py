@@ -19,6 +19,7 @@ from plays import play
 
 LOAD = Path(__file__).with_name("load.py")
 ROOT = Path(__file__).parents[3]
+HELD_PORT = 4443
 
 
 @pytest.fixture
@@ -389,11 +390,20 @@ def test_a_wrong_variable_changes_nothing(host, get, variables, said):
     assert get("/").status == 200
 
 
-def test_a_configuration_that_only_fails_when_it_is_applied_is_taken_back(host, get):
+@pytest.fixture
+def held_port(host):
+    """A port that is bound though no one listens at it: neither a list of listeners nor `nginx -t` shows it."""
+    hold = f"import socket, time; s = socket.socket(); s.bind(('0.0.0.0', {HELD_PORT})); time.sleep(600)"
+    host.check_output("systemd-run --unit=held-port python3 -c %s", hold)
+    yield HELD_PORT
+    host.check_output("systemctl stop held-port")
+
+
+def test_a_configuration_that_only_fails_when_it_is_applied_is_taken_back(host, get, held_port):
     before = host.file("/etc/nginx/nginx.conf").sha256sum
-    done = play(limit=host.backend.host, nginx_bind=["192.0.2.1"])
+    done = play(limit=host.backend.host, nginx_https_port=held_port)
     assert not done.succeeded
-    assert "does not reload" in done.said
+    assert "Wait until it serves what it was given: Nginx runs generation" in done.said
     assert host.file("/etc/nginx/nginx.conf").sha256sum == before
     assert get("/").status == 200
     host.check_output("systemctl restart nginx")

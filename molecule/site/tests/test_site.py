@@ -108,7 +108,7 @@ def test_the_deploy_user_runs_it_over_ssh(tmp_path):
         "ansible_user": "deploy",
         "ansible_become": True,
         "ansible_ssh_private_key_file": str(ROOT / ".cache" / "hosts" / "deploy"),
-        "ansible_ssh_common_args": "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null",
+        "ansible_host_key_checking": False,
     }
     hosts = {name: variables | {"ansible_host": address_of(name)} for name in names}
     (tmp_path / "ssh.json").write_text(json.dumps({"all": {"hosts": hosts}}))
