@@ -6,14 +6,20 @@ from typing import Any
 SERVICES = {"bot": "bots", "worker": "workers"}
 """Each service, in the order of a roll, and the group of its hosts."""
 
+FIRST = {"release": "", "current": "", "changes": ["a first release, once this host has Docker"], "must_roll": True}
+"""What is known of a unit whose host check mode has found bare."""
+
 
 def release_units(hostvars: Mapping, groups: Mapping) -> list[dict[str, Any]]:
-    """Return the units that the roles have prepared: host by host, so that one host at a time is changing."""
+    """Return the units that the roles have prepared: host by host, so that one host at a time is changing.
+
+    A bare host cannot be prepared in check mode, and has the release before it all the same.
+    """
     return [
-        {"host": host, "service": service, **kept(prepared)}
+        {"host": host, "service": service, **(FIRST if prepared.get("skipped") else kept(prepared))}
         for host in hosts_of(groups)
         for service in SERVICES
-        if (prepared := hostvars[host].get(f"{service}_release")) and "release" in prepared
+        if (prepared := hostvars[host].get(f"{service}_release"))
     ]
 
 

@@ -46,8 +46,9 @@ def test_units_go_host_by_host_and_the_bot_of_a_host_first() -> None:
     ]
 
 
-def test_a_host_that_could_not_be_prepared_in_check_mode_is_left_out() -> None:
-    assert release.release_units({"app-1": {"bot_release": {"skipped": True}}}, {"bots": ["app-1"]}) == []
+def test_the_plan_says_that_a_bare_host_is_to_have_its_first_release() -> None:
+    units = release.release_units({"app-1": {"bot_release": {"skipped": True}}}, {"bots": ["app-1"]})
+    assert release.release_plan(units, {}) == ["app-1: bot: a first release, once this host has Docker"]
 
 
 def test_the_plan_says_what_changes_where_and_only_that() -> None:
