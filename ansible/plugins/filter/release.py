@@ -6,7 +6,12 @@ from typing import Any
 SERVICES = {"bot": "bots", "worker": "workers"}
 """Each service, in the order of a roll, and the group of its hosts."""
 
-FIRST = {"release": "", "current": "", "changes": ["a first release, once this host has Docker"], "must_roll": True}
+FIRST = {
+    "release": "",
+    "current": "",
+    "changes": ["a first release, once this host has Docker"],
+    "must_roll": True,
+}
 """What is known of a unit whose host check mode has found bare."""
 
 
