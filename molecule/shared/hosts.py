@@ -16,8 +16,10 @@ import fcntl
 import hashlib
 import ipaddress
 import os
+import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -32,6 +34,8 @@ APT_CACHE = "aisha-apt-cache"
 RELEASES = ("bookworm", "trixie")
 PACKAGES = "ca-certificates,dbus,iproute2,iptables,procps,python3,python3-apt,sudo,systemd-sysv"
 STARTED_SECONDS = 60
+BRIDGE = re.compile(r"\bbr-[0-9a-f]{12}\b")
+"""A Docker network's."""
 
 INIT = """#!/bin/sh
 # A host sees a cgroup v2 tree of its own, whatever the machine has; then it is systemd.
@@ -111,7 +115,9 @@ def start_engine() -> None:
         sys.exit("No Docker engine runs. Start one, or run this as root to have it installed and started")
     install("docker.io", "iptables")
     CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE / "iptables").write_text(subprocess.run(("iptables-save",), capture_output=True, text=True).stdout)
+    rules = subprocess.run(("iptables-save",), capture_output=True, text=True, check=True).stdout
+    (CACHE / "iptables").write_text(rules)
+    restore_packet_filter()
     with (CACHE / "dockerd.log").open("w") as log:
         engine = subprocess.Popen(
             ("dockerd", "--data-root", CACHE / "docker", "--pidfile", CACHE / "dockerd.pid"),
@@ -136,9 +142,20 @@ def stop_engine() -> None:
     while (CACHE / "dockerd.pid").exists():
         time.sleep(0.1)
     subprocess.run(("ip", "link", "delete", "docker0"), capture_output=True, check=False)
-    before = (CACHE / "iptables").read_text()
+    restore_packet_filter()
+
+
+def restore_packet_filter() -> None:
+    """Have the rules that were there before the engine, less those that engines which were killed have left."""
+    links = {name for _, name in socket.if_nameindex()}
+    before = without_lost_bridges((CACHE / "iptables").read_text(), links)
     empty = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat") if f"*{table}\n" not in before)
     subprocess.run(("iptables-restore",), input=before + empty, text=True, check=True)
+
+
+def without_lost_bridges(rules: str, links: set[str]) -> str:
+    """Return rules less those of Docker's networks whose bridge is gone: they would hide the hosts of a new one from each other."""
+    return "".join(line for line in rules.splitlines(keepends=True) if set(BRIDGE.findall(line)) <= links)
 
 
 def install(*packages: str) -> None:
