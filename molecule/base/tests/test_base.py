@@ -72,6 +72,10 @@ def test_the_firewall_leaves_other_tables_alone(host):
     assert "DOCKER_OUTPUT" in host.check_output("nft list tables; nft list ruleset")
 
 
+def test_who_may_use_sudo_is_only_root_s_to_read(host):
+    assert host.file("/etc/sudoers.d").mode == 0o750
+
+
 def test_the_deploy_user_logs_in_with_the_key_and_is_root_with_sudo(neighbour, address):
     assert neighbour.run(f"ssh {KEY} deploy@{address} sudo -n id -u").stdout.strip() == "0"
 
