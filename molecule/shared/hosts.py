@@ -23,6 +23,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -32,6 +33,8 @@ FACTS = CACHE.parent / "facts"
 NETWORK = "aisha-hosts"
 APT_CACHE = "aisha-apt-cache"
 RELEASES = ("bookworm", "trixie")
+KINDS = (*RELEASES, "apt-cache")
+"""The images that there are."""
 PACKAGES = "ca-certificates,dbus,iproute2,iptables,procps,python3,python3-apt,sudo,systemd-sysv"
 STARTED_SECONDS = 60
 BRIDGE = re.compile(r"\bbr-[0-9a-f]{12}\b")
@@ -69,7 +72,7 @@ def main() -> None:
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("engine", help="start a Docker engine where there is none")
-    verbs.add_parser("images", help="make the images")
+    verbs.add_parser("images", help="make the images, with an engine")
     up = verbs.add_parser("up", help="start hosts that do not run")
     up.add_argument(
         "host", nargs="+", help="NAME=RELEASE[:PORT] to publish that port of the host on loopback"
@@ -84,7 +87,8 @@ def main() -> None:
         if options.verb == "engine":
             start_engine()
         elif options.verb == "images":
-            make_images((*RELEASES, "apt-cache"))
+            start_engine()
+            make_images(KINDS)
         elif options.verb == "up":
             bring_up(dict(host.split("=", 1) for host in options.host))
         else:
@@ -174,24 +178,31 @@ def image(kind: str) -> str:
     return f"aisha-host:{kind}-{digest[:8]}"
 
 
-def make_images(kinds: tuple[str, ...]) -> None:
+def make_images(kinds: Sequence[str]) -> None:
     """Make the images that the engine does not have."""
     missing = [kind for kind in kinds if not docker("image", "ls", "-q", image(kind))]
-    if missing and not shutil.which("mmdebstrap"):
+    for kind, tar in zip(missing, make_tars(missing), strict=True):
+        changes = CACHE_CHANGES if kind == "apt-cache" else HOST_CHANGES
+        docker("import", *(f"--change={change}" for change in changes), str(tar), image(kind))
+
+
+def make_tars(kinds: Sequence[str]) -> list[Path]:
+    """Return the images' root file systems, made from the Debian archive where the cache has none; it takes no engine."""
+    tars = [CACHE / f"{image(kind).partition(':')[2]}.tar" for kind in kinds]
+    missing = [(kind, tar) for kind, tar in zip(kinds, tars, strict=True) if not tar.exists()]
+    if missing:
+        CACHE.mkdir(parents=True, exist_ok=True)
         install("mmdebstrap")
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(make_image, missing))
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(make_tar, *zip(*missing, strict=True)))
+    return tars
 
 
-def make_image(kind: str) -> None:
-    """Import an image from the cache, or make it from the Debian archive."""
-    tar = CACHE / f"{image(kind).partition(':')[2]}.tar"
-    if not tar.exists():
-        partial = tar.with_suffix(".partial")
-        subprocess.run(recipe(kind, partial), check=True, capture_output=True, text=True)
-        partial.rename(tar)
-    changes = CACHE_CHANGES if kind == "apt-cache" else HOST_CHANGES
-    docker("import", *(f"--change={change}" for change in changes), str(tar), image(kind))
+def make_tar(kind: str, tar: Path) -> None:
+    """Make one from the Debian archive."""
+    partial = tar.with_suffix(".partial")
+    subprocess.run(recipe(kind, partial), check=True, capture_output=True, text=True)
+    partial.rename(tar)
 
 
 def recipe(kind: str, tar: Path) -> list[str]:

@@ -68,12 +68,12 @@ def main() -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     if sys.argv[1:] == ["--builds"]:
         os.nice(LOWEST_PRIORITY)
-        hosts.install("mmdebstrap")
+        hosts.make_tars(hosts.KINDS)
         sys.exit(0 if all(map(built, BUILDS)) else 1)
     found_running = hosts.engine_runs()
     hosts.start_engine()
     try:
-        hosts.make_images((*hosts.RELEASES, "apt-cache"))
+        hosts.make_images(hosts.KINDS)
         wanted = sys.argv[1:] or scenarios()
         first = [name for name in wanted if name not in chain(*LATER)]
         results = []
