@@ -1,6 +1,5 @@
 """MinIO as its users find it; bookworm has one drive, trixie an erasure set of four."""
 
-import io
 import json
 import os
 import re
@@ -9,42 +8,13 @@ from pathlib import Path
 
 import pytest
 import urllib3
-from hosts import address_of
-from minio import Minio, MinioAdmin, S3Error
+from minio import MinioAdmin, S3Error
 from minio.credentials import StaticProvider
+from objects import PASSWORDS, SET, SINGLE, address, client, get, pool, put, read_or_none
 from plays import play
 
 ROOT = Path(__file__).parents[3]
 minio_metrics_token = runpy.run_path(str(ROOT / "ansible/plugins/filter/minio.py"))["minio_metrics_token"]
-
-PASSWORDS = {
-    "root": "a-root-password-9d1",
-    "app": "an-app-password-7a2",
-    "exporter": "my-exporter-password-5c3",
-    "auditor": "an-auditor-password-3e8",
-    "keeper": "my-keeper-password-6f4",
-}
-AUTHORITY = ROOT / ".cache" / "hosts" / "minio-ca.pem"
-SINGLE, SET = "minio-bookworm", "minio-trixie"
-
-
-def address(name):
-    """Return where this machine reaches a host's server."""
-    return address_of(name) + ":9000"
-
-
-def pool(host, authority=AUTHORITY):
-    """Return what speaks TLS with the host, and does not try twice."""
-    name = host.backend.host
-    return urllib3.PoolManager(
-        ca_certs=str(authority), assert_hostname=name, server_hostname=name, retries=False, timeout=10
-    )
-
-
-def client(host, user, password=None):
-    """Return S3 as a user sees it; as nobody sees it for None."""
-    secret = password or PASSWORDS.get(user)
-    return Minio(address(host.backend.host), user, secret, http_client=pool(host), region="us-east-1")
 
 
 def admin(host, user):
@@ -53,26 +23,6 @@ def admin(host, user):
     return MinioAdmin(
         endpoint=address(host.backend.host), credentials=keys, http_client=pool(host), region="us-east-1"
     )
-
-
-def put(s3, key, data=b"hello", bucket="aisha"):
-    s3.put_object(bucket, key, io.BytesIO(data), len(data))
-
-
-def get(s3, key, bucket="aisha"):
-    response = s3.get_object(bucket, key)
-    try:
-        return response.read()
-    finally:
-        response.close()
-        response.release_conn()
-
-
-def read_or_none(host, key):
-    try:
-        return get(client(host, "app"), key)
-    except (S3Error, urllib3.exceptions.HTTPError):
-        return None
 
 
 def refused(act, *arguments):

@@ -6,8 +6,8 @@ import pytest
 import urllib3
 from hosts import wait_for_host
 from minio import S3Error
+from objects import SET, SINGLE, client, get, put, read_or_none
 from plays import play
-from test_minio import SET, SINGLE, client, get, put, read_or_none
 
 OVER_BOTH = {
     "minio_volumes": [f"https://{name}/srv/set{number}" for name in (SINGLE, SET) for number in (1, 2)],
