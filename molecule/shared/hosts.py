@@ -165,6 +165,8 @@ def without_lost_bridges(rules: str, links: set[str]) -> str:
 def install(*packages: str) -> None:
     """Install the Debian packages that are missing."""
     missing = [p for p in packages if subprocess.run(("dpkg", "-s", p), capture_output=True).returncode]
+    if missing and os.geteuid() != 0:
+        sys.exit(f"The test hosts need these Debian packages: apt-get install {' '.join(missing)}")
     if missing:
         quiet = {"capture_output": True, "text": True, "check": True}
         subprocess.run(("apt-get", "update", "-qq"), **quiet)
