@@ -1,6 +1,8 @@
 """Somebody who has never seen the project opens the printed address, speaks, and reads what was said."""
 
+import asyncio
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import psycopg
 import pytest
 from harness import Tree
 from media import RATE, samples, write
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, Response, Route, async_playwright, expect
 from tests.speech import Clip, librivox, prompts, word_error_rate
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -103,3 +105,23 @@ async def test_a_button_is_pressed_and_its_message_changes(page: Page) -> None:
     await last.get_by_test_id("inline-button").filter(has_text="français").click()
     await expect(last.get_by_test_id("message-text")).to_have_text("I will listen for French.")
     await expect(last.get_by_test_id("inline-button")).to_have_count(0)
+
+
+async def test_a_file_that_is_chosen_before_the_chats_are_known_is_sent(page: Page, tmp_path: Path) -> None:
+    clip = next(clip for clip in prompts() if clip.path.stem == "tt-weasels")
+    voice = write(tmp_path / "weasels.ogg", samples(clip.path))
+    chosen = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await chosen.wait()
+        await route.continue_()
+
+    def uploads(response: Response) -> bool:
+        return response.request.method == "POST" and response.url.endswith("/messages")
+
+    await page.route(re.compile("/state$"), hold)
+    await page.reload()
+    await page.get_by_test_id("attach-input").set_input_files(voice)
+    async with page.expect_response(uploads) as sent:
+        chosen.set()
+    assert (await sent.value).ok

@@ -118,6 +118,7 @@ class App {
     this.showGate();
     this.toEnd();
     this.catchUp();
+    this.composer.sendEarly();
     if (!keep && matchMedia("(hover: hover)").matches) this.composer.input.focus();
   }
 

@@ -13,6 +13,7 @@ export class Composer {
     this.app = app;
     this.commands = [];
     this.chosen = -1;
+    this.early = [];
     this.input = h("textarea", { class: "composer-input", rows: "1", placeholder: t.message, "aria-label": t.message, testid: "composer", dir: "auto", oninput: () => this.changed(), onkeydown: (event) => this.key(event) });
     this.suggestions = h("div", { class: "suggestions", role: "listbox", "aria-label": t.commands, hidden: true });
     this.context = h("div", { class: "context", hidden: true });
@@ -155,8 +156,10 @@ export class Composer {
     ]);
   }
 
+  // What is chosen before the page knows its chats is sent when one is open.
   async sendFiles(files, kind) {
-    if (!files.length || !this.app.chat) return;
+    if (!files.length) return;
+    if (!this.app.chat) { this.early.push([files, kind]); return; }
     const form = new FormData();
     form.set("from", this.app.user.id);
     form.set("kind", kind);
@@ -169,6 +172,10 @@ export class Composer {
     this.progress.hidden = false;
     await this.app.attempt(() => upload(`/chats/${target}/messages`, form, (part) => { this.progress.firstChild.style.width = `${part * 100}%`; }));
     this.progress.hidden = true;
+  }
+
+  sendEarly() {
+    for (const [files, kind] of this.early.splice(0)) this.sendFiles(files, kind);
   }
 
   async startRecording() {
