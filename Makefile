@@ -38,14 +38,8 @@ run: $(VENV)/.run ## the whole bot on this machine; prints the address of its we
 
 # `make test-roles` runs every scenario; these are the ones that `make test` runs, the longest first.
 SCENARIOS := images minio certificates nginx postgresql docker registry base models redis bot worker site
-test: test-fast debian ## lint, the fast tests, the app's, and those of the roles on hosts of their own
-	@$(MAKE) --no-print-directory --jobs=2 test-app builds
+test: test-fast test-app ## lint, the fast tests, the app's, and those of the roles on hosts of their own
 	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
-
-# What the roles' tests would have to wait for. The app's tests leave time for it: they mostly wait.
-.PHONY: builds
-builds: $(VENV)/.dev
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python molecule/shared/run.py --builds
 
 test-fast: $(VENV)/.dev lint ## lint and the tests that start no service
 	$(BIN)/pytest tests/unit

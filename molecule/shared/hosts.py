@@ -183,28 +183,21 @@ def image(kind: str) -> str:
 def make_images(kinds: Sequence[str]) -> None:
     """Make the images that the engine does not have."""
     missing = [kind for kind in kinds if not docker("image", "ls", "-q", image(kind))]
-    for kind, tar in zip(missing, make_tars(missing), strict=True):
-        changes = CACHE_CHANGES if kind == "apt-cache" else HOST_CHANGES
-        docker("import", *(f"--change={change}" for change in changes), str(tar), image(kind))
-
-
-def make_tars(kinds: Sequence[str]) -> list[Path]:
-    """Return the images' root file systems, made from the Debian archive where the cache has none; it takes no engine."""
-    tars = [CACHE / f"{image(kind).partition(':')[2]}.tar" for kind in kinds]
-    missing = [(kind, tar) for kind, tar in zip(kinds, tars, strict=True) if not tar.exists()]
-    if missing:
-        CACHE.mkdir(parents=True, exist_ok=True)
+    if missing and not shutil.which("mmdebstrap"):
         install("mmdebstrap")
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(make_tar, *zip(*missing, strict=True)))
-    return tars
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(make_image, missing))
 
 
-def make_tar(kind: str, tar: Path) -> None:
-    """Make one from the Debian archive."""
-    partial = tar.with_suffix(".partial")
-    subprocess.run(recipe(kind, partial), check=True, capture_output=True, text=True)
-    partial.rename(tar)
+def make_image(kind: str) -> None:
+    """Import an image from the cache, or make it from the Debian archive."""
+    tar = CACHE / f"{image(kind).partition(':')[2]}.tar"
+    if not tar.exists():
+        partial = tar.with_suffix(".partial")
+        subprocess.run(recipe(kind, partial), check=True, capture_output=True, text=True)
+        partial.rename(tar)
+    changes = CACHE_CHANGES if kind == "apt-cache" else HOST_CHANGES
+    docker("import", *(f"--change={change}" for change in changes), str(tar), image(kind))
 
 
 def recipe(kind: str, tar: Path) -> list[str]:

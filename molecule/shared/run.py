@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Runs scenarios, three at a time, each with its log in a file, and prints a line for each; all, or those named.
 
-With `--builds` it only makes what takes long and several scenarios need, and leaves the processors to whatever else runs.
-
 Most of a scenario is waiting. What starts bots and workers comes after the others, and what needs every role last and alone. On a failure it
 prints the end of the scenario's log, goes on with the others, and ends with status 1. A Docker engine that it had to start is stopped
 again, and nothing is left of the hosts.
@@ -23,10 +21,6 @@ LOGS = ROOT / ".cache" / "molecule"
 LATER = (("bot", "worker"), ("site",))
 """What is run after all others, one group after the other: these wait for containers that must be ready in time."""
 
-BUILDS = ("images", "minio")
-"""The parts of builds.yml."""
-
-LOWEST_PRIORITY = 19
 AT_A_TIME = 3
 SHOWN_LINES = 120
 
@@ -38,27 +32,17 @@ def scenarios() -> list[str]:
 
 def passed(scenario: str) -> bool:
     """Run one scenario and tell whether all of it passed."""
-    return succeeds(scenario, "molecule", "test", "--scenario-name", scenario)
-
-
-def built(part: str) -> bool:
-    """Make a part of builds.yml under its lock, and tell whether it is there."""
-    lock, playbook = ROOT / ".cache" / f"{part}.lock", "molecule/shared/builds.yml"
-    return succeeds(f"builds-{part}", "flock", str(lock), "ansible-playbook", f"--tags={part}", playbook)
-
-
-def succeeds(name: str, *command: str) -> bool:
-    """Run a command with a log of that name, say how it ended, and tell whether it ended well."""
     began = time.monotonic()
-    log = LOGS / f"{name}.log"
+    log = LOGS / f"{scenario}.log"
     with log.open("w") as file:
+        command = ("molecule", "test", "--scenario-name", scenario)
         environment = os.environ | {"NO_COLOR": "1", "ANSIBLE_NOCOLOR": "1"}
         status = subprocess.run(
             command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT
         ).returncode
     took = f"{time.monotonic() - began:.0f} s"
     shown = log.read_text(errors="replace").splitlines()[-SHOWN_LINES:] if status else []
-    told = f"{name:16} {'passed' if status == 0 else 'FAILED'} {took:>6}  {log.relative_to(ROOT)}"
+    told = f"{scenario:16} {'passed' if status == 0 else 'FAILED'} {took:>6}  {log.relative_to(ROOT)}"
     print("\n".join([told, *shown]), flush=True)
     return status == 0
 
@@ -66,10 +50,6 @@ def succeeds(name: str, *command: str) -> bool:
 def main() -> None:
     """Run them."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    if sys.argv[1:] == ["--builds"]:
-        os.nice(LOWEST_PRIORITY)
-        hosts.make_tars(hosts.KINDS)
-        sys.exit(0 if all(map(built, BUILDS)) else 1)
     found_running = hosts.engine_runs()
     hosts.start_engine()
     try:
