@@ -79,3 +79,9 @@ def test_a_vault_password_is_made_only_where_no_vault_was_encrypted_with_another
     assert refused.returncode == 1
     assert "AISHA_VAULT_PASSWORD" in refused.stderr
     assert "vault.yml" in refused.stderr
+
+
+def test_the_wiring_knows_where_containers_have_their_addresses() -> None:
+    common = yaml.safe_load((ROOT / "inventories/common/all.yml").read_text())
+    docker = (ROOT / "roles/docker/vars/main.yml").read_text()
+    assert f"default-address-pools: [{{base: {common['container_networks']}, size: 24}}]" in docker
