@@ -62,17 +62,18 @@ def play(playbook: str, folder: Path) -> tuple[float, int]:
 
 def site() -> None:
     """Everything on one bare host, then services and app on three; each a second time, with nothing to change."""
-    play("molecule/site/prepare.yml", REHEARSAL)
     for title, only in (("one_host", "bench-one"), ("three_hosts", None)):
         with tempfile.TemporaryDirectory() as folder:
             names = inventory(Path(folder), only)
             hosts("up", *(f"{name}=trixie" for name in names))
             try:
+                play("molecule/site/prepare.yml", REHEARSAL)
                 seconds, changed = play("site.yml", Path(folder))
                 figure(f"site_bare_{title}", seconds, "s", f"{changed} tasks changed something")
                 seconds, changed = play("site.yml", Path(folder))
                 figure(f"site_no_change_{title}", seconds, "s", f"{changed} tasks changed something")
             finally:
+                play("molecule/site/cleanup.yml", REHEARSAL)
                 hosts("down", *names)
 
 
