@@ -3,8 +3,12 @@
 Mitogen brings a plugin of this name, in a folder that depends on Python's version; ansible.cfg names this one.
 """
 
+import ansible_mitogen.affinity
 import ansible_mitogen.loaders
 import ansible_mitogen.strategy
+
+# Mitogen would bind each of its processes to a processor, and to the second of two all that tasks start on this machine: builds, Docker.
+ansible_mitogen.affinity.policy = ansible_mitogen.affinity.Policy()
 
 linear = ansible_mitogen.loaders.strategy_loader.get("linear", class_only=True)
 

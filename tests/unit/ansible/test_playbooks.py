@@ -85,3 +85,13 @@ def test_the_wiring_knows_where_containers_have_their_addresses() -> None:
     common = yaml.safe_load((ROOT / "inventories/common/all.yml").read_text())
     docker = (ROOT / "roles/docker/vars/main.yml").read_text()
     assert f"default-address-pools: [{{base: {common['container_networks']}, size: 24}}]" in docker
+
+
+def test_what_a_task_starts_may_use_every_processor(run: Run, tmp_path: Path) -> None:
+    counted = tmp_path / "counted"
+    task = {"ansible.builtin.command": {"cmd": f"sh -c 'nproc > {counted}'"}}
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [task]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    done = run(str(tmp_path / "play.yml"))
+    assert done.returncode == 0, done.stdout
+    assert int(counted.read_text()) == len(os.sched_getaffinity(0))
