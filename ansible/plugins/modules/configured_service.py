@@ -54,6 +54,9 @@ APPLIED = Path("/var/lib/aisha/applied")
 CLOCK_TICK = 0.1
 """Seconds by which a file's time may be late, generously."""
 
+RELOADED_SECONDS = 90
+"""A unit says itself when it has reloaded, as sshd does; that may be after `systemctl reload` has ended."""
+
 
 def digests(paths: list[str]) -> dict[str, str]:
     """Return a digest of each file's bytes, mode and owner; of all files below a folder; nothing for what is missing."""
@@ -128,8 +131,11 @@ class Unit:
         partial.replace(self.record)
 
     def is_active(self) -> bool:
-        """Tell whether it runs; a unit that a timer or a socket starts need not."""
-        return self.systemctl("is-active", self.name) == "active"
+        """Tell whether it runs, once it has reloaded; a unit that a timer or a socket starts need not."""
+        until = time.monotonic() + RELOADED_SECONDS
+        while (state := self.systemctl("is-active", self.name)) == "reloading" and time.monotonic() < until:
+            time.sleep(0.1)
+        return state == "active"
 
     def started(self) -> float:
         """Return when its process was started, by the clock; 0 when it has none, or systemd has not read its files since."""

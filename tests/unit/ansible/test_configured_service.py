@@ -23,11 +23,16 @@ class Host:
     def __init__(self) -> None:
         self.active, self.enabled, self.starts, self.accepts = False, False, True, True
         self.started, self.stale = 1, "no"
+        self.reloading = 0
+        """How many times it still says that it reloads."""
         self.done: list[str] = []
 
     def run_command(self, command: list[str]) -> tuple[int, str, str]:
         """Stand for AnsibleModule.run_command."""
         match command:
+            case ["systemctl", "is-active", _] if self.reloading:
+                self.reloading -= 1
+                return 3, "reloading", ""
             case ["systemctl", "is-active", _]:
                 return 0, "active" if self.active else "inactive", ""
             case ["systemctl", "is-enabled", _]:
@@ -231,3 +236,12 @@ def test_a_unit_that_only_reloads_is_not_restarted_for_a_lost_record(
 ) -> None:
     (tmp_path / "applied" / "unit.json").unlink()
     assert run(restart_on=[])["action"] == "reload"
+
+
+def test_a_unit_that_still_reloads_is_waited_for(host: Host, run: Callable[..., Any], tmp_path: Path) -> None:
+    run()
+    (tmp_path / "soft").write_text("new")
+    host.reloading = 2
+    assert run()["action"] == "reload"
+    assert host.done[-1] == "reload"
+    assert run()["action"] == "none"
