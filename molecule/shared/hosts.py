@@ -73,6 +73,8 @@ def main() -> None:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("engine", help="start a Docker engine where there is none")
     verbs.add_parser("images", help="make the images, with an engine")
+    packages = verbs.add_parser("packages", help="install Debian packages on this machine")
+    packages.add_argument("package", nargs="+")
     up = verbs.add_parser("up", help="start hosts that do not run")
     up.add_argument(
         "host", nargs="+", help="NAME=RELEASE[:PORT] to publish that port of the host on loopback"
@@ -89,6 +91,8 @@ def main() -> None:
         elif options.verb == "images":
             start_engine()
             make_images(KINDS)
+        elif options.verb == "packages":
+            install(*options.package)
         elif options.verb == "up":
             bring_up(dict(host.split("=", 1) for host in options.host))
         else:
@@ -166,7 +170,7 @@ def install(*packages: str) -> None:
     """Install the Debian packages that are missing."""
     missing = [p for p in packages if subprocess.run(("dpkg", "-s", p), capture_output=True).returncode]
     if missing and os.geteuid() != 0:
-        sys.exit(f"The test hosts need these Debian packages: apt-get install {' '.join(missing)}")
+        sys.exit(f"The tests need these Debian packages: apt-get install {' '.join(missing)}")
     if missing:
         quiet = {"capture_output": True, "text": True, "check": True}
         subprocess.run(("apt-get", "update", "-qq"), **quiet)
@@ -268,6 +272,12 @@ def network(key: str) -> str:
 def address_of(name: str) -> str:
     """Return a host's address on the hosts' network."""
     return docker("inspect", "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name)
+
+
+def stranger_reaches(address: str, port: int) -> bool:
+    """Tell whether somebody on the hosts' network who is none of them can connect to a port."""
+    knock = ("docker", "exec", APT_CACHE, "timeout", "2", "bash", "-c", f"</dev/tcp/{address}/{port}")
+    return subprocess.run(knock, capture_output=True, check=False).returncode == 0
 
 
 def start_apt_cache(address: str) -> None:

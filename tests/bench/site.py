@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 HOSTS = ROOT / "molecule" / "shared" / "hosts.py"
 BIN = Path(sys.executable).parent
 REHEARSAL = ROOT / "inventories" / "rehearsal"
+ONE_HOST = ROOT / "molecule" / "one-host"
 PARTS = ("site", "roles")
 CHANGED = re.compile(r"changed=(\d+)")
 
@@ -37,13 +38,13 @@ def hosts(verb: str, *arguments: str) -> None:
     subprocess.run((sys.executable, HOSTS, verb, *arguments), check=True)
 
 
-def inventory(folder: Path, only: str | None = None) -> list[str]:
-    """Write the rehearsal's inventory with hosts of the benchmark's own, or all groups on `only`; return the hosts."""
+def inventory(folder: Path, source: Path) -> list[str]:
+    """Write an inventory like another, with the rehearsal's settings and hosts of the benchmark's own; return these."""
     (folder / "group_vars").symlink_to(REHEARSAL / "group_vars")
-    everything = yaml.safe_load((REHEARSAL / "hosts.yml").read_text())
+    everything = yaml.safe_load((source / "hosts.yml").read_text())
     groups = everything["all"]["children"]["servers"]["children"].values()
     for group in groups:
-        group["hosts"] = {only or f"bench-{name}": {} for name in group["hosts"]}
+        group["hosts"] = {f"bench-{name}": {} for name in group["hosts"]}
     (folder / "hosts.yml").write_text(yaml.safe_dump(everything))
     return sorted({name for group in groups for name in group["hosts"]})
 
@@ -62,9 +63,9 @@ def play(playbook: str, folder: Path) -> tuple[float, int]:
 
 def site() -> None:
     """Everything on one bare host, then services and app on three; each a second time, with nothing to change."""
-    for title, only in (("one_host", "bench-one"), ("three_hosts", None)):
+    for title, source in (("one_host", ONE_HOST), ("three_hosts", REHEARSAL)):
         with tempfile.TemporaryDirectory() as folder:
-            names = inventory(Path(folder), only)
+            names = inventory(Path(folder), source)
             hosts("up", *(f"{name}=trixie" for name in names))
             try:
                 play("molecule/site/prepare.yml", REHEARSAL)

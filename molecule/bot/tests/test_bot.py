@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from app import SERVICES, containers, inside, inspected, liberties, seen_by_others
 from hosts import address_of
+from person import Person
 from plays import play
+from tests.e2e.harness import Telegram
 
 ROOT = Path(__file__).parents[3]
-SANDBOX = "http://127.0.0.1:8090/sandbox/api"
+TELEGRAM = Telegram("http://127.0.0.1:8090")
 BOTS = {"bot-bookworm": 1, "bot-trixie": 2}
 """How many run on each host."""
 
@@ -24,29 +26,10 @@ WEBHOOK = {"bot_mode": "webhook", "bot_environment": {"AISHA_LOG_LEVEL": "debug"
 testinfra_hosts = list(BOTS)
 
 
-def ask(path, body=None):
-    """Speak with the sandbox as a person's client does."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{SANDBOX}{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read())
-
-
-def words(chat):
-    """How many messages a chat has."""
-    return len(ask(f"/chats/{chat}/messages?limit=1000")["messages"])
-
-
 @pytest.fixture
-def answered(eventually):
+def answered():
     """Return a function that says something as somebody new, and tells whether the bot answers."""
-
-    def say(text="/start"):
-        chat = ask("/users", {"first_name": "Ann"})["id"]
-        ask(f"/chats/{chat}/messages", {"text": text})
-        return eventually(lambda: words(chat) >= 2)
-
-    return say
+    return lambda: Person(TELEGRAM).is_answered("/start")
 
 
 def everywhere():
@@ -219,16 +202,16 @@ def test_every_bot_takes_a_webhook_with_the_secret_and_no_other(eventually):
     """Nobody looks the webhook's name up here, so the test carries Telegram's update."""
     for host in BOTS:
         for container in containers(host, "bot"):
-            chat = ask("/users", {"first_name": "Bob"})["id"]
-            ask(f"/chats/{chat}/messages", {"text": "/help"})
-            waiting = ask("/updates")["updates"]
+            bob = Person(TELEGRAM, "Bob")
+            bob.says("/help")
+            waiting = TELEGRAM.call("GET", "/updates")["updates"]
             (update,) = [
-                each for each in waiting if each.get("message", {}).get("chat", {}).get("id") == chat
+                each for each in waiting if each.get("message", {}).get("chat", {}).get("id") == bob.chat
             ]
             assert post(host, container, update, "another-secret-of-32-letters_3e8") == 401
             assert post(host, container, update, "") == 401
             assert post(host, container, update, WEBHOOK_SECRET) == 200
-            assert eventually(lambda chat=chat: words(chat) == 2)
+            assert eventually(lambda bob=bob: bob.heard == 1)
 
 
 def test_a_release_that_does_not_start_or_is_never_ready_changes_nothing_that_runs(eventually):

@@ -5,16 +5,17 @@ import os
 import re
 import subprocess
 import threading
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 from hosts import address_of, wait_for_host
+from person import Person
 from rehearsal import begin
+from tests.e2e.harness import Telegram
 
 ROOT = Path(__file__).parents[3]
-SANDBOX = "http://127.0.0.1:8080/sandbox/api"
+SANDBOX = "http://127.0.0.1:8080"
 APP = ("app-1", "app-2")
 ANSWER_SECONDS = 90
 
@@ -66,34 +67,15 @@ def audit():
     return [json.loads(line) for line in inside("services", "cat", "/var/log/aisha/audit.jsonl").splitlines()]
 
 
-def ask(path, body=None):
-    """Speak with the sandbox as a person's client does."""
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{SANDBOX}{path}", data, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read())
-
-
 @pytest.fixture(scope="module")
-def somebody():
-    """The chat of somebody new."""
-    return ask("/users", {"first_name": "Ann"})["id"]
+def answered():
+    """A function that says something as somebody who stays the same, and tells whether the bot answers."""
+    somebody = Person(Telegram(SANDBOX))
+    return lambda text: somebody.is_answered(text, ANSWER_SECONDS)
 
 
-def answered(chat, text):
-    """Say something and return whether the bot's next words come in time."""
-    before = len(ask(f"/chats/{chat}/messages")["messages"])
-    ask(f"/chats/{chat}/messages", {"text": text})
-    until = time.monotonic() + ANSWER_SECONDS
-    while time.monotonic() < until:
-        if len(ask(f"/chats/{chat}/messages")["messages"]) >= before + 2:
-            return True
-        time.sleep(0.5)
-    return False
-
-
-def test_the_bot_answers(somebody):
-    assert answered(somebody, "/start")
+def test_the_bot_answers(answered):
+    assert answered("/start")
 
 
 def test_each_container_is_confined_and_shows_no_secret():
@@ -112,7 +94,7 @@ def test_each_container_is_confined_and_shows_no_secret():
             assert "@sha256:" in container["Config"]["Image"]
 
 
-def test_a_change_of_the_environment_rolls_both_hosts_and_a_second_run_nothing(somebody):
+def test_a_change_of_the_environment_rolls_both_hosts_and_a_second_run_nothing(answered):
     before = releases()
     said = ansible("deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "debug"}}', "--check")
     assert "app-1: bot: AISHA_LOG_LEVEL: None -> debug" in said
@@ -125,10 +107,10 @@ def test_a_change_of_the_environment_rolls_both_hosts_and_a_second_run_nothing(s
     assert "nothing: every host runs its release" in ansible(
         "deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "debug"}}'
     )
-    assert answered(somebody, "/help")
+    assert answered("/help")
 
 
-def test_going_back_needs_no_argument(somebody):
+def test_going_back_needs_no_argument(answered):
     before = releases()
     listed = re.findall(r"([* ]) (\d{8}-\d{6})", ansible("rollback", "--tags", "list"))
     assert [mark for mark, _ in listed].count("*") == 1
@@ -138,7 +120,7 @@ def test_going_back_needs_no_argument(somebody):
     assert after["worker"] == before["worker"]
     assert audit()[-1]["action"] == "rollback"
     assert audit()[-1]["result"] == "succeeded"
-    assert answered(somebody, "/start")
+    assert answered("/start")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +130,7 @@ def test_going_back_needs_no_argument(somebody):
         ("is never ready", {"AISHA_S3_BUCKET": "not-ours"}),
     ],
 )
-def test_a_bad_release_goes_back_by_itself(title, settings, somebody):
+def test_a_bad_release_goes_back_by_itself(title, settings, answered):
     before = releases()
     said = ansible(
         "deploy", "-e", json.dumps({"bot_environment": settings, "bot_ready_seconds": 8}), check=False
@@ -157,10 +139,10 @@ def test_a_bad_release_goes_back_by_itself(title, settings, somebody):
     assert "aisha-bot-1-" in said
     assert releases() == before
     assert audit()[-1]["result"] == "failed"
-    assert answered(somebody, "/help")
+    assert answered("/help")
 
 
-def test_a_release_that_fails_later_goes_back_too(somebody):
+def test_a_release_that_fails_later_goes_back_too(answered):
     """The worker is rolled after the bot of its host, so that bot has to go back as well."""
     before = releases()
     change = {
@@ -170,10 +152,10 @@ def test_a_release_that_fails_later_goes_back_too(somebody):
     said = ansible("deploy", "-e", json.dumps(change), check=False)
     assert "bot on app-1 is back at" in said
     assert releases() == before
-    assert answered(somebody, "/start")
+    assert answered("/start")
 
 
-def test_a_bot_that_ends_after_it_was_ready_takes_its_release_back(somebody):
+def test_a_bot_that_ends_after_it_was_ready_takes_its_release_back(answered):
     before = releases()
     running = start("deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "warning"}}')
     read_until(running, "TASK [Begin to bring services to their releases]")
@@ -188,10 +170,10 @@ def test_a_bot_that_ends_after_it_was_ready_takes_its_release_back(somebody):
     assert running.returncode != 0
     assert "after it was ready" in said
     assert releases() == before
-    assert answered(somebody, "/help")
+    assert answered("/help")
 
 
-def test_a_host_that_is_gone_in_mid_roll_sends_the_others_back(somebody, eventually):
+def test_a_host_that_is_gone_in_mid_roll_sends_the_others_back(answered, eventually):
     before = releases()
     running = start("deploy", "-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "error"}}')
     read_until(running, "TASK [Begin to bring services to their releases]")
@@ -204,16 +186,16 @@ def test_a_host_that_is_gone_in_mid_roll_sends_the_others_back(somebody, eventua
     wait_for_host("app-2")
     ansible("deploy")
     assert eventually(lambda: releases() == before)
-    assert answered(somebody, "/help")
+    assert answered("/help")
 
 
-def test_a_killed_release_leaves_everything_serving_and_the_next_one_finishes_it(somebody):
+def test_a_killed_release_leaves_everything_serving_and_the_next_one_finishes_it(answered):
     change = ("-e", '{"bot_environment": {"AISHA_LOG_LEVEL": "error"}}', "-e", "release_lock_seconds=5")
     running = start("deploy", *change)
     read_until(running, "TASK [Begin to bring services to their releases]")
     os.killpg(running.pid, 9)
     running.wait()
-    assert answered(somebody, "/help")
+    assert answered("/help")
     said = ansible("deploy", *change)
     assert "did not finish; this run goes on from what it left" in said
     assert [len(each) for each in releases().values()] == [1, 1]
@@ -256,30 +238,29 @@ def revision():
     return inside("services", "runuser", "--user=postgres", "--", *query, "aisha").strip()
 
 
-def test_a_release_whose_migration_fails_changes_nothing(tmp_path, somebody):
+def test_a_release_whose_migration_fails_changes_nothing(tmp_path, answered):
     before, schema = releases(), revision()
     said = ansible("deploy", "-e", with_a_migration(tmp_path / "aisha", "1 / 0"), check=False)
     assert "Bring the schema up to date" in said
     assert "division by zero" in said
     assert (releases(), revision()) == (before, schema)
-    assert answered(somebody, "/help")
+    assert answered("/help")
 
 
-def test_the_schema_goes_back_with_the_release_when_asked_to(tmp_path, somebody):
+def test_the_schema_goes_back_with_the_release_when_asked_to(tmp_path, answered):
     before, schema = releases(), revision()
     ansible("deploy", "-e", with_a_migration(tmp_path / "aisha", "1"))
     assert revision() == "9999"
     ansible("rollback", "-e", "schema=true")
     assert (releases(), revision()) == (before, schema)
-    assert answered(somebody, "/start")
+    assert answered("/start")
 
 
 class Talk:
     """Somebody who says something all the time, in a thread; every word is to be answered once."""
 
-    def __init__(self, chat):
-        self.chat, self.said, self._over = chat, 0, threading.Event()
-        self._before = len(ask(f"/chats/{chat}/messages?limit=1000")["messages"])
+    def __init__(self, person):
+        self.person, self.said, self._over = person, 0, threading.Event()
         self._thread = threading.Thread(target=self._talk)
 
     def __enter__(self):
@@ -292,17 +273,14 @@ class Talk:
 
     def _talk(self):
         while not self._over.wait(0.5):
-            ask(f"/chats/{self.chat}/messages", {"text": "/help"})
+            self.person.says("/help")
             self.said += 1
-
-    def answers(self):
-        return len(ask(f"/chats/{self.chat}/messages?limit=1000")["messages"]) - self._before - self.said
 
 
 def webhook():
     """What the sandbox knows of the webhook."""
     token = (ROOT / ".cache" / "hosts" / "bot-token").read_text().split()[0]
-    with urllib.request.urlopen(f"http://127.0.0.1:8080/bot1000001:{token}/getWebhookInfo") as answer:
+    with urllib.request.urlopen(f"{SANDBOX}/bot1000001:{token}/getWebhookInfo") as answer:
         return json.loads(answer.read())["result"]
 
 
@@ -320,7 +298,7 @@ def test_webhooks_go_to_every_host_that_is_not_drained_and_a_change_of_the_mode_
         assert eventually(lambda: len(posts()) > before + 7)
         return set(posts()[before:])
 
-    with Talk(ask("/users", {"first_name": "Bob"})["id"]) as talk:
+    with Talk(Person(Telegram(SANDBOX), "Bob")) as talk:
         ansible("deploy", "-e", '{"bot_mode": "webhook"}')
         assert webhook()["url"] == "https://aisha.test/webhook"
         assert takers() == set(of.values())
@@ -332,4 +310,4 @@ def test_webhooks_go_to_every_host_that_is_not_drained_and_a_change_of_the_mode_
         ansible("deploy")
         assert webhook()["url"] == ""
     assert talk.said > 20
-    assert eventually(lambda: talk.answers() == talk.said), (talk.answers(), talk.said)
+    assert eventually(lambda: talk.person.heard == talk.said), (talk.person.heard, talk.said)

@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hosts import address_of
+from hosts import address_of, stranger_reaches
 from rehearsal import begin
 
 ROOT = Path(__file__).parents[3]
 VAULT = ROOT / "inventories" / "rehearsal" / "group_vars" / "all" / "vault.yml"
 CA = "/etc/ssl/certs/ca-certificates.crt"
-STRANGER = "aisha-apt-cache"
-"""A container on the network of the hosts that is none of them."""
 
 testinfra_hosts = ["ansible://servers"]
 SERVICES = {"postgresql": 5432, "redis": 6379, "minio": 9000, "registry": 5000}
@@ -67,12 +65,8 @@ def test_the_proxy_answers_everyone(host, address):
 
 
 def test_a_stranger_reaches_the_proxy_and_nothing_else(address):
-    def reached(port):
-        knock = ("docker", "exec", STRANGER, "timeout", "2", "bash", "-c", f"</dev/tcp/{address}/{port}")
-        return subprocess.run(knock, capture_output=True, check=False).returncode == 0
-
-    assert reached(443)
-    assert [name for name, port in SERVICES.items() if reached(port)] == []
+    assert stranger_reaches(address, 443)
+    assert [name for name, port in SERVICES.items() if stranger_reaches(address, port)] == []
 
 
 def test_the_app_logs_in_to_the_registry_from_its_docker(host, address, secrets):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -54,8 +55,20 @@ class Driven:
 
     def descendants(self) -> list[psutil.Process]:
         """Return every process of the tree but the supervisor: children and all of their sessions."""
-        children = psutil.Process(self.child.pid).children()
-        return [psutil.Process(pid) for child in children for pid in sessions.members(child.pid)]
+        found = []
+        for child in psutil.Process(self.child.pid).children():
+            for pid in sessions.members(child.pid):
+                with suppress(psutil.NoSuchProcess):  # it has just ended
+                    found.append(psutil.Process(pid))
+        return found
+
+    def running(self, word: str) -> list[psutil.Process]:
+        """Return those of them whose command line has a word."""
+        found = []
+        for process in self.descendants():
+            with suppress(psutil.NoSuchProcess):
+                found += [process] if word in process.cmdline() else []
+        return found
 
 
 def all_gone(processes: list[psutil.Process], seconds: float = 5) -> bool:

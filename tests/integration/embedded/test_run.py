@@ -77,7 +77,7 @@ def test_a_service_that_a_setting_replaces_is_not_started(run: Start) -> None:
 def test_a_real_token_starts_no_sandbox(run: Start) -> None:
     driven = run(AISHA_BOT_TOKEN="123456:abcdefghijklmnopqrstuvwxyz", AISHA_HEALTH_PORT=str(ports.free(1)[0]))
     assert driven.line().startswith("ready http://127.0.0.1:")
-    assert not [p for p in driven.descendants() if "sandbox" in p.cmdline()]
+    assert not driven.running("sandbox")
 
 
 @pytest.mark.parametrize("verb", ["models", "migrate", "bot"])
@@ -92,10 +92,10 @@ def test_what_fails_at_the_start_ends_the_run_with_its_message(run: Start, verb:
 def test_a_dead_bot_is_started_again(run: Start) -> None:
     driven = run()
     driven.line()
-    (bot,) = [p for p in driven.descendants() if "bot" in p.cmdline()]
+    (bot,) = driven.running("bot")
     bot.kill()
     deadline = time.monotonic() + 10
-    while not [p for p in driven.descendants() if "bot" in p.cmdline() and p.pid != bot.pid]:
+    while not [p for p in driven.running("bot") if p.pid != bot.pid]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
