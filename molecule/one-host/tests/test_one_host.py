@@ -6,6 +6,7 @@ from tests.e2e.harness import Telegram
 from tests.e2e.media import voice
 from tests.speech import librivox, word_error_rate
 
+testinfra_hosts = ["one-host"]
 INSIDE = {"registry": 5000, "postgresql": 5432, "redis": 6379, "minio": 9000, "a bot's figures": 8200}
 ANSWERED_SECONDS = 90
 
