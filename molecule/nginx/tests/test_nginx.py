@@ -165,7 +165,7 @@ def test_sessions_are_resumed_without_tickets(address):
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with tls(address, "bot.test", context) as first:
         assert not first.session.has_ticket
-        first.sendall(b"GET / HTTP/1.1\r\nHost: bot.test\r\n\r\n")
+        first.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: bot.test\r\n\r\n")
         assert (
             first.recv(9) == b"HTTP/1.1 "
         )  # the server keeps the session after its last word of the handshake
