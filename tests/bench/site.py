@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 HOSTS = ROOT / "molecule" / "shared" / "hosts.py"
 BIN = Path(sys.executable).parent
 REHEARSAL = ROOT / "inventories" / "rehearsal"
-ONE_HOST = ROOT / "molecule" / "one-host"
+ONE_HOST = ROOT / "molecule" / "one-host" / "inventory"
 PARTS = ("site", "roles")
 CHANGED = re.compile(r"changed=(\d+)")
 
