@@ -166,9 +166,8 @@ def test_sessions_are_resumed_without_tickets(address):
     with tls(address, "bot.test", context) as first:
         assert not first.session.has_ticket
         first.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: bot.test\r\n\r\n")
-        assert (
-            first.recv(9) == b"HTTP/1.1 "
-        )  # the server keeps the session after its last word of the handshake
+        # An answer, because the server keeps the session only after its last word of the handshake.
+        assert first.recv(9) == b"HTTP/1.1 "
         plain_second = socket.create_connection((address, 443), 20)
         with context.wrap_socket(plain_second, server_hostname="bot.test", session=first.session) as second:
             assert second.session_reused
