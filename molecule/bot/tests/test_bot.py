@@ -6,16 +6,15 @@ import re
 import threading
 import urllib.error
 import urllib.request
-from pathlib import Path
 
 import pytest
 from app import SERVICES, containers, inside, inspected, liberties, seen_by_others
 from hosts import address_of
 from person import Person
 from plays import play
+from rehearsal import token
 from tests.e2e.harness import Telegram
 
-ROOT = Path(__file__).parents[3]
 TELEGRAM = Telegram("http://127.0.0.1:8090")
 BOTS = {"bot-bookworm": 1, "bot-trixie": 2}
 """How many run on each host."""
@@ -74,9 +73,8 @@ def alone(host):
 
 def secrets():
     """Every secret that the role was given."""
-    token = (ROOT / ".cache/hosts/bot-token").read_text().split()[0]
     given = [str(value) for name, value in SERVICES.items() if name.endswith("_password")]
-    return [token, WEBHOOK_SECRET, SERVICES["services_pull"]["password"], *given]
+    return [token().partition(":")[2], WEBHOOK_SECRET, SERVICES["services_pull"]["password"], *given]
 
 
 def test_a_bot_answers(answered):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hosts import address_of, wait_for_host
 from person import Person
-from rehearsal import begin
+from rehearsal import begin, token
 from tests.e2e.harness import Telegram
 
 ROOT = Path(__file__).parents[3]
@@ -79,10 +79,10 @@ def test_the_bot_answers(answered):
 
 
 def test_each_container_is_confined_and_shows_no_secret():
-    token = (ROOT / ".cache" / "hosts" / "bot-token").read_text().split()[0]
+    secret = token().partition(":")[2]
     for host in APP:
         shown = inside(host, "sh", "-c", "docker inspect $(docker ps -q --filter=label=aisha.service)")
-        assert token not in shown
+        assert secret not in shown
         for container in json.loads(shown):
             settings = container["HostConfig"]
             assert settings["ReadonlyRootfs"]
@@ -279,8 +279,7 @@ class Talk:
 
 def webhook():
     """What the sandbox knows of the webhook."""
-    token = (ROOT / ".cache" / "hosts" / "bot-token").read_text().split()[0]
-    with urllib.request.urlopen(f"{SANDBOX}/bot1000001:{token}/getWebhookInfo") as answer:
+    with urllib.request.urlopen(f"{SANDBOX}/bot{token()}/getWebhookInfo") as answer:
         return json.loads(answer.read())["result"]
 
 

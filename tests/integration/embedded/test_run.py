@@ -113,7 +113,7 @@ def test_a_second_signal_does_not_wait_for_the_stubborn(run: Start) -> None:
     driven = run()
     driven.line()
     tree = driven.descendants()
-    (worker,) = [p for p in tree if "worker" in p.cmdline()]
+    (worker,) = driven.running("worker")
     worker.suspend()  # a stopped process acts on no SIGTERM
     driven.signal(signal.SIGINT)
     time.sleep(0.7)

@@ -96,3 +96,10 @@ def test_what_a_task_starts_may_use_every_processor(run: Run, tmp_path: Path) ->
     done = run(str(tmp_path / "play.yml"))
     assert done.returncode == 0, done.stdout
     assert told.read_text() == str(os.sched_getaffinity(0))
+
+
+def test_the_scenario_of_one_host_has_every_group_of_the_rehearsal() -> None:
+    def groups(inventory: str) -> set[str]:
+        return set(yaml.safe_load((ROOT / inventory).read_text())["all"]["children"]["servers"]["children"])
+
+    assert groups("molecule/one-host/inventory/hosts.yml") == groups("inventories/rehearsal/hosts.yml")
