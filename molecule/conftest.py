@@ -1,5 +1,12 @@
-"""What the tests of every scenario share; `host` is testinfra's, one of the scenario's hosts after the other."""
+"""What the tests of every scenario share; `host` is testinfra's, one of the scenario's hosts.
 
+Each host's tests are run by a process of their own, in their order, beside those of the other host. What concerns other hosts,
+too, is run alone: tests that restart their host, and those that have no `host`.
+"""
+
+import fcntl
+import os
+import re
 import subprocess
 import sys
 import time
@@ -8,12 +15,43 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent / "shared"))
 from hosts import wait_for_host
 
 SECONDS = 30
+HOST = re.compile(r"\[\w+://(\w+-\w+)")
+"""A host's name in the id of a test, as platforms are named: the scenario, a hyphen, and what it is."""
+
+
+def is_alone(item: pytest.Item) -> bool:
+    """Tell whether no other test may run beside one."""
+    fixtures = getattr(item, "fixturenames", ())
+    return "reboot" in fixtures or "host" not in fixtures
+
+
+class ByHost(LoadScopeScheduling):
+    """Gives all tests of a host to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        found = HOST.search(nodeid)
+        return found[1] if found else "no host"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHost:
+    """Say which process runs what."""
+    return ByHost(config, log)
+
+
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Any:
+    """Keep tests apart that would disturb each other; a test's time limit begins after the wait."""
+    path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "tests.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture

@@ -235,8 +235,7 @@ def bring_up(hosts: dict[str, str]) -> None:
         start_engine()
         releases = tuple({release.partition(":")[0] for release in hosts.values()})
         make_images((*releases, "apt-cache"))
-        if not docker("network", "ls", "-q", f"--filter=name=^{NETWORK}$"):
-            create_network()
+        have_network()
         _, cache_address, *addresses = map(str, ipaddress.ip_network(network("Subnet")).hosts())
         start_apt_cache(cache_address)
         running = docker("ps", f"--filter=label={NETWORK}", "--format={{.Names}}").split()
@@ -253,11 +252,13 @@ def bring_up(hosts: dict[str, str]) -> None:
         list(pool.map(start_host, stopped))
 
 
-def create_network() -> None:
-    """Create the hosts' network on a subnet that Docker finds free.
+def have_network() -> None:
+    """Create the hosts' network, on a subnet that Docker finds free, unless it is there.
 
     Docker takes a host's wish for an address only where the network was created with a subnet, so it is created anew.
     """
+    if docker("network", "ls", "-q", f"--filter=name=^{NETWORK}$"):
+        return
     docker("network", "create", NETWORK)
     found = [f"--{key.lower()}={network(key)}" for key in ("Subnet", "Gateway")]
     docker("network", "rm", NETWORK)

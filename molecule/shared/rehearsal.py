@@ -87,6 +87,7 @@ class Sandbox(NamedTuple):
         """Start it unless it answers; it outlives this process."""
         if self.answers():
             return
+        hosts.have_network()
         gateway = hosts.network("Gateway")
         self.folder.mkdir(parents=True, exist_ok=True)
         command = (

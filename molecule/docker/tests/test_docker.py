@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 from hosts import address_of
@@ -53,6 +54,8 @@ def containers(host):
         host.run(f"docker rm -f web-{port}")
         run = f"docker run --detach --restart=always --name web-{port} --publish {port}:{port}"
         host.check_output(f"{run} box httpd -f -p {port}")
+        while reach(host.backend.host, "127.0.0.1", port) != "answered":
+            time.sleep(0.1)
 
 
 def test_only_listed_sources_reach_published_ports(host):

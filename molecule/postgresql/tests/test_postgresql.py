@@ -1,7 +1,5 @@
 """PostgreSQL as its users find it; each host is the server, and the client of the other."""
 
-import functools
-import json
 import os
 import re
 import subprocess
@@ -9,7 +7,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import testinfra
 from plays import play
 
 pytestmark = pytest.mark.timeout(900)  # a run over both hosts takes minutes on a busy machine
@@ -40,12 +37,6 @@ def ask(host, user, statement, *, server="localhost", database="shop", tls="veri
 def administrate(host, statement, database="postgres"):
     """Run a statement as the system's user postgres, through the socket."""
     return host.check_output("runuser -u postgres -- psql --no-psqlrc -Atqc %s %s", statement, database)
-
-
-@functools.cache
-def apply(**variables):
-    """Apply the role to both hosts with other variables, given as JSON, once for all tests."""
-    return play(**{name: json.loads(value) for name, value in variables.items()})
 
 
 # Who comes in
@@ -221,16 +212,18 @@ def started(host):
     ("variables", "told"),
     [
         (
-            {"postgresql_settings": '{"shared_buffers": "a lot"}'},
+            {"postgresql_settings": {"shared_buffers": "a lot"}},
             'invalid value for parameter "shared_buffers"',
         ),
         (
-            {"postgresql_settings": '{"work_memory": "8MB"}'},
+            {"postgresql_settings": {"work_memory": "8MB"}},
             'unrecognized configuration parameter "work_memory"',
         ),
         (
             {
-                "postgresql_hba": '[{"type": "hostssl", "database": "shop", "user": "shop", "address": "10.0.0.0/99", "method": "peer"}]'
+                "postgresql_hba": [
+                    {"type": "hostssl", "database": "shop", "user": "shop", "address": "10.0.0.0/99", "method": "peer"}
+                ]
             },
             'invalid CIDR mask in address "10.0.0.0/99"',
         ),
@@ -239,7 +232,7 @@ def started(host):
 def test_a_wrong_setting_fails_the_run_and_leaves_the_server_as_it_was(host, variables, told):
     configuration = "cat /etc/postgresql/*/main/conf.d/*.conf /etc/postgresql/*/main/pg_hba.conf"
     before = (started(host), host.check_output(configuration))
-    done = apply(**variables)
+    done = play(limit=host.backend.host, **variables)
     assert not done.succeeded
     assert told in done.said
     assert (started(host), host.check_output(configuration)) == before
@@ -247,34 +240,27 @@ def test_a_wrong_setting_fails_the_run_and_leaves_the_server_as_it_was(host, var
 
 
 def test_weak_passwords_are_refused_with_the_name_of_the_variable(host):
-    done = apply(postgresql_roles='[{"name": "shop", "password": "password12345678"}]')
+    weak = [{"name": "shop", "password": "password12345678"}]
+    done = play(limit=host.backend.host, postgresql_roles=weak)
     assert not done.succeeded
     assert "postgresql_roles: the password of shop is too weak" in done.said
     assert ask(host, "shop", "SELECT 1") == "1"
 
 
-@functools.cache
-def started_before_and_after(settings):
-    """Apply settings to both hosts, and return when each server was started before and after it, by host."""
-    before, after = {}, {}
-    for moments in (before, after):
-        for server in ("postgresql-bookworm", "postgresql-trixie"):
-            moments[server] = started(testinfra.get_host(f"docker://{server}"))
-        if moments is before:
-            done = apply(postgresql_settings=settings)
-            assert done.succeeded, done.said
-    return before, after
-
-
 def test_a_setting_that_is_reloaded_needs_no_restart(host):
-    before, after = started_before_and_after('{"work_mem": "9MB"}')
-    assert before[host.backend.host] == after[host.backend.host]
+    before = started(host)
+    done = play(limit=host.backend.host, postgresql_settings={"work_mem": "9MB"})
+    assert done.succeeded, done.said
+    assert started(host) == before
     assert administrate(host, "SHOW work_mem") == "9MB"
 
 
 def test_a_setting_that_is_read_at_start_gets_a_restart(host):
-    before, after = started_before_and_after('{"work_mem": "9MB", "max_connections": "44"}')
-    assert before[host.backend.host] < after[host.backend.host]
+    before = started(host)
+    settings = {"work_mem": "9MB", "max_connections": "44"}
+    done = play(limit=host.backend.host, postgresql_settings=settings)
+    assert done.succeeded, done.said
+    assert started(host) > before
     assert administrate(host, "SHOW max_connections") == "44"
 
 

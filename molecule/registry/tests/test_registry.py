@@ -76,55 +76,9 @@ class Registry:
         return self.host.run("systemctl start registry-gc")
 
 
-@pytest.fixture(scope="session")
-def refusals():
-    """Have every host refuse what could not work."""
-    return play("refuse.yml")
-
-
-@pytest.fixture(scope="session")
-def mistake():
-    """Give every host's registry a configuration that Nginx does not accept."""
-    return play(registry_bind=["nonsense"])
-
-
-@pytest.fixture(scope="session")
-def registries():
-    return {name: Registry(name) for name in HOSTS}
-
-
 @pytest.fixture
-def registry(host, registries):
-    return registries[host.backend.host]
-
-
-@pytest.fixture(scope="session")
-def repaired(registries):
-    """Break every host's registry, run the role again, and return the digest of an image from before by host."""
-    digests = {}
-    for name, registry in registries.items():
-        digests[name] = registry.image("precious")
-        assert registry.push("precious").rc == 0
-    for registry in registries.values():
-        registry.host.run(BREAKAGE)
-        assert not registry.is_up()
-    converged = play()
-    assert converged.succeeded, converged.said
-    return digests
-
-
-@pytest.fixture(scope="session")
-def migrated(registries):
-    """Push an image while every registry speaks plain HTTP, go on to HTTPS, and return the digest by host."""
-    assert play(registry_tls="insecure").succeeded
-    digests = {}
-    for name, registry in registries.items():
-        digests[name] = registry.image("migrant")
-        pushed = registry.push("migrant", scheme="plain")
-        assert pushed.rc == 0, pushed.stderr
-        assert registry.status("/v2/", PULL, scheme="http") == "200"
-    assert play().succeeded
-    return digests
+def registry(host):
+    return Registry(host.backend.host)
 
 
 def test_what_is_pushed_is_pulled_by_digest_from_another_host(registry):
@@ -292,25 +246,39 @@ def test_a_killed_part_comes_back_with_all_images(registry, eventually, unit):
     assert registry.pull("survivor", digest).rc == 0
 
 
-def test_running_the_role_again_repairs_what_someone_broke(registry, repaired):
-    assert registry.pull("precious", repaired[registry.name]).rc == 0
+def test_running_the_role_again_repairs_what_someone_broke(registry):
+    digest = registry.image("precious")
+    assert registry.push("precious").rc == 0
+    registry.host.run(BREAKAGE)
+    assert not registry.is_up()
+    repaired = play(limit=registry.name)
+    assert repaired.succeeded, repaired.said
+    assert registry.pull("precious", digest).rc == 0
     assert registry.push("precious").rc == 0
     assert registry.status("/v2/", "intruder:x") == "401"
 
 
-def test_a_wrong_configuration_leaves_the_registry_as_it_was(registry, mistake):
+def test_a_wrong_configuration_leaves_the_registry_as_it_was(registry):
+    mistake = play(limit=registry.name, registry_bind=["nonsense"])
     assert not mistake.succeeded
     assert "nonsense" in mistake.said
     assert registry.is_up()
 
 
-def test_images_survive_the_way_from_plain_http_to_https(registry, migrated):
+def test_images_survive_the_way_from_plain_http_to_https(registry):
+    assert play(limit=registry.name, registry_tls="insecure").succeeded
+    digest = registry.image("migrant")
+    pushed = registry.push("migrant", scheme="plain")
+    assert pushed.rc == 0, pushed.stderr
+    assert registry.status("/v2/", PULL, scheme="http") == "200"
+    assert play(limit=registry.name).succeeded
     assert registry.status("/v2/", PULL, scheme="http") == "400"
-    assert registry.pull("migrant", migrated[registry.name]).rc == 0
+    assert registry.pull("migrant", digest).rc == 0
 
 
-def test_the_role_refuses_what_could_not_work(host, refusals):
-    assert f"{host.backend.host} " in refusals.said
+def test_the_role_refuses_what_could_not_work(registry):
+    refusals = play("refuse.yml", limit=registry.name)
+    assert f"{registry.name} " in refusals.said
     assert refusals.succeeded, refusals.said
 
 
