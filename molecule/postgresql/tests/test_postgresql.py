@@ -222,7 +222,13 @@ def started(host):
         (
             {
                 "postgresql_hba": [
-                    {"type": "hostssl", "database": "shop", "user": "shop", "address": "10.0.0.0/99", "method": "peer"}
+                    {
+                        "type": "hostssl",
+                        "database": "shop",
+                        "user": "shop",
+                        "address": "10.0.0.0/99",
+                        "method": "peer",
+                    }
                 ]
             },
             'invalid CIDR mask in address "10.0.0.0/99"',
