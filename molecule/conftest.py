@@ -1,7 +1,7 @@
 """What the tests of every scenario share; `host` is testinfra's, one of the scenario's hosts.
 
 Each host's tests are run by a process of their own, in their order, beside those of the other host. What concerns other hosts,
-too, is run alone: tests that restart their host, and those that have no `host`.
+too, is run alone: tests that restart their host, those that have no `host`, and those that are marked `alone`.
 """
 
 import fcntl
@@ -29,7 +29,12 @@ HOST = re.compile(r"\[\w+://(\w+-\w+)")
 def is_alone(item: pytest.Item) -> bool:
     """Tell whether no other test may run beside one."""
     fixtures = getattr(item, "fixturenames", ())
-    return "reboot" in fixtures or "host" not in fixtures
+    return "reboot" in fixtures or "host" not in fixtures or item.get_closest_marker("alone") is not None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line("markers", "alone: no test of another host may run beside it")
 
 
 class ByHost(LoadScopeScheduling):

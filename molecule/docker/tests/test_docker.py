@@ -53,7 +53,8 @@ def containers(host):
     for port in (ALLOWED, UNLISTED, FOR_OTHERS):
         host.run(f"docker rm -f web-{port}")
         run = f"docker run --detach --restart=always --name web-{port} --publish {port}:{port}"
-        host.check_output(f"{run} box httpd -f -p {port}")
+        # A first process that ignores SIGTERM would hold up the restart of its host.
+        host.check_output(f"{run} box sh -c 'trap exit TERM; /busybox httpd -f -p {port} & wait'")
         while reach(host.backend.host, "127.0.0.1", port) != "answered":
             time.sleep(0.1)
 
@@ -70,6 +71,7 @@ def test_the_host_itself_reaches_every_published_port(host):
     assert [reach(name, "127.0.0.1", port) for port in (ALLOWED, UNLISTED)] == ["answered"] * 2
 
 
+@pytest.mark.alone  # containers of both hosts have the same addresses
 def test_nobody_reaches_a_container_around_its_published_port(host):
     name, source = host.backend.host, HOSTS[host.backend.host]
     container = host.check_output(

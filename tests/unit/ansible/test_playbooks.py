@@ -98,6 +98,24 @@ def test_what_a_task_starts_may_use_every_processor(run: Run, tmp_path: Path) ->
     assert told.read_text() == str(os.sched_getaffinity(0))
 
 
+@pytest.mark.skipif(not Path("/usr/lib/python3/dist-packages/apt").exists(), reason="no Debian with python3-apt")
+def test_packages_are_asked_for_on_the_machine_that_ansible_runs_on(run: Run, tmp_path: Path) -> None:
+    """The Python of a virtual environment has no bindings to apt, and Mitogen cannot change to one that has them."""
+    role = {"name": "images", "tasks_from": "install.yml"}
+    task = {"ansible.builtin.include_role": role, "vars": {"__images_packages": ["dpkg"]}}
+    known = {"__images_preflight": {"missing": ["dpkg"]}, "ansible_python_interpreter": sys.executable}
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": known,
+        "tasks": [task],
+    }
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    done = run(str(tmp_path / "play.yml"), "--check")
+    assert done.returncode == 0, done.stdout
+
+
 def test_the_scenario_of_one_host_has_every_group_of_the_rehearsal() -> None:
     def groups(inventory: str) -> set[str]:
         return set(yaml.safe_load((ROOT / inventory).read_text())["all"]["children"]["servers"]["children"])
