@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
 COMPILE = $(BIN)/python -m compileall -q app
 
-.PHONY: help run test test-fast test-app test-integration test-e2e test-roles lint format bench bench-roll bench-site hosts hosts-down rehearsal rehearsal-down lock clean
+.PHONY: help run test test-fast test-app test-unit test-integration test-e2e test-roles lint lint-python lint-ansible format bench bench-roll bench-site hosts hosts-down rehearsal rehearsal-down lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,27 +37,29 @@ run: $(VENV)/.run ## the whole bot on this machine; prints the address of its we
 	@exec $(BIN)/aisha run
 
 # `make test-roles` runs every scenario; these are the ones that `make test` runs, the longest first.
-SCENARIOS := images minio one-host certificates nginx postgresql docker registry base models redis bot worker site
+SCENARIOS := images minio one-host nginx registry postgresql docker base certificates models redis bot worker site
 test: test-fast test-app ## lint, the fast tests, the app's, and those of the roles on hosts of their own
 	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
 
-test-fast: $(VENV)/.dev lint ## lint and the tests that start no service
-	$(BIN)/pytest tests/unit
+test-fast: $(VENV)/.dev ## lint and the tests that start no service: at once, shown when they end
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-ansible lint-python test-unit
 
 test-app: $(VENV)/.dev debian ## the app with its services, and as its users see it: both at once, shown when they end
 	@$(MAKE) --no-print-directory -j2 --output-sync=target test-integration test-e2e
 
-test-integration test-e2e: $(VENV)/.dev
+test-unit test-integration test-e2e: $(VENV)/.dev
 	$(BIN)/pytest tests/$(@:test-%=%)
 
 # Hosts of Debian 12 and 13 as containers; root is needed where Docker must be installed and started.
 test-roles: $(VENV)/.dev ## every role on hosts of its own, then the whole site (ONLY=redis for one)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python molecule/shared/run.py $(ONLY)
 
-lint: $(VENV)/.dev ## format check, lint, types
+lint: lint-python lint-ansible ## format check, lint, types
+lint-python: $(VENV)/.dev
 	$(BIN)/ruff format --check $(PYTHON_CODE)
 	$(BIN)/ruff check $(PYTHON_CODE)
 	$(BIN)/mypy
+lint-ansible: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline -q
 
 format: $(VENV)/.dev ## format and mend what can be mended

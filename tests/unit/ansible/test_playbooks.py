@@ -98,7 +98,9 @@ def test_what_a_task_starts_may_use_every_processor(run: Run, tmp_path: Path) ->
     assert told.read_text() == str(os.sched_getaffinity(0))
 
 
-@pytest.mark.skipif(not Path("/usr/lib/python3/dist-packages/apt").exists(), reason="no Debian with python3-apt")
+@pytest.mark.skipif(
+    not Path("/usr/lib/python3/dist-packages/apt").exists(), reason="no Debian with python3-apt"
+)
 def test_packages_are_asked_for_on_the_machine_that_ansible_runs_on(run: Run, tmp_path: Path) -> None:
     """The Python of a virtual environment has no bindings to apt, and Mitogen cannot change to one that has them."""
     role = {"name": "images", "tasks_from": "install.yml"}
