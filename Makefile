@@ -36,16 +36,24 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml $(BIN)/uv
 run: $(VENV)/.run ## the whole bot on this machine; prints the address of its web chat
 	@exec $(BIN)/aisha run
 
-# `make test-roles` runs every scenario; these are the ones that `make test` runs, the longest first.
-SCENARIOS := images minio one-host nginx registry postgresql docker base certificates models redis bot worker site
-test: test-fast test-app ## lint, the fast tests, the app's, and those of the roles on hosts of their own
+# `make test-roles` runs every scenario; these are the ones that `make test` runs, in this order (run.py keeps some for later).
+SCENARIOS := images minio one-host nginx registry postgresql docker base certificates models redis site bot worker
+test: $(VENV)/.dev ## lint, the fast tests, the app's, and those of the roles on hosts of their own
+	@$(MAKE) $(AT_ONCE) $(FAST) hosts-tars
+	@$(MAKE) --no-print-directory test-app
 	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
 
+.PHONY: hosts-tars
+hosts-tars: $(VENV)/.dev # what the roles' tests need from the Debian archive, while lint leaves processors idle
+	@$(BIN)/python molecule/shared/hosts.py tars
+
 test-fast: $(VENV)/.dev ## lint and the tests that start no service: at once, shown when they end
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint-ansible lint-python test-unit
+	@$(MAKE) $(AT_ONCE) $(FAST)
+FAST := lint-ansible lint-python test-unit
+AT_ONCE := --no-print-directory --jobs=3 --output-sync=target
 
 test-app: $(VENV)/.dev debian ## the app with its services, and as its users see it: both at once, shown when they end
-	@$(MAKE) --no-print-directory -j2 --output-sync=target test-integration test-e2e
+	@$(MAKE) $(AT_ONCE) test-integration test-e2e
 
 test-unit test-integration test-e2e: $(VENV)/.dev
 	$(BIN)/pytest tests/$(@:test-%=%)

@@ -72,6 +72,7 @@ def main() -> None:
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("engine", help="start a Docker engine where there is none")
+    verbs.add_parser("tars", help="make the images' root file systems, without an engine")
     verbs.add_parser("images", help="make the images, with an engine")
     packages = verbs.add_parser("packages", help="install Debian packages on this machine")
     packages.add_argument("package", nargs="+")
@@ -88,6 +89,8 @@ def main() -> None:
     try:
         if options.verb == "engine":
             start_engine()
+        elif options.verb == "tars":
+            make_tars(KINDS)
         elif options.verb == "images":
             start_engine()
             make_images(KINDS)
@@ -187,21 +190,32 @@ def image(kind: str) -> str:
 def make_images(kinds: Sequence[str]) -> None:
     """Make the images that the engine does not have."""
     missing = [kind for kind in kinds if not docker("image", "ls", "-q", image(kind))]
+    make_tars(missing)
+    for kind in missing:
+        changes = CACHE_CHANGES if kind == "apt-cache" else HOST_CHANGES
+        docker("import", *(f"--change={change}" for change in changes), str(tar_of(kind)), image(kind))
+
+
+def make_tars(kinds: Sequence[str]) -> None:
+    """Make the root file systems that the cache does not have."""
+    missing = [kind for kind in kinds if not tar_of(kind).exists()]
     if missing and not shutil.which("mmdebstrap"):
         install("mmdebstrap")
     with ThreadPoolExecutor() as pool:
-        list(pool.map(make_image, missing))
+        list(pool.map(make_tar, missing))
 
 
-def make_image(kind: str) -> None:
-    """Import an image from the cache, or make it from the Debian archive."""
-    tar = CACHE / f"{image(kind).partition(':')[2]}.tar"
-    if not tar.exists():
-        partial = tar.with_suffix(".partial")
-        subprocess.run(recipe(kind, partial), check=True, capture_output=True, text=True)
-        partial.rename(tar)
-    changes = CACHE_CHANGES if kind == "apt-cache" else HOST_CHANGES
-    docker("import", *(f"--change={change}" for change in changes), str(tar), image(kind))
+def tar_of(kind: str) -> Path:
+    """Return where an image's root file system is kept."""
+    return CACHE / f"{image(kind).partition(':')[2]}.tar"
+
+
+def make_tar(kind: str) -> None:
+    """Make a root file system from the Debian archive."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    partial = tar_of(kind).with_suffix(".partial")
+    subprocess.run(recipe(kind, partial), check=True, capture_output=True, text=True)
+    partial.rename(tar_of(kind))
 
 
 def recipe(kind: str, tar: Path) -> list[str]:
