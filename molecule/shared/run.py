@@ -16,7 +16,7 @@ import hosts
 
 ROOT = Path(__file__).parents[2]
 LOGS = ROOT / ".cache" / "molecule"
-LATER = ("site", "bot", "worker", "base", "certificates", "models", "redis")
+LATER = ("site", "bot", "worker", "certificates", "models", "redis")
 """What is run after all others: three that wait for containers that must be ready in time, then some that need little, and take what
 the longest of those leaves idle."""
 
