@@ -36,12 +36,10 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml $(BIN)/uv
 run: $(VENV)/.run ## the whole bot on this machine; prints the address of its web chat
 	@exec $(BIN)/aisha run
 
-# `make test-roles` runs every scenario; these are the ones that `make test` runs, in this order (run.py keeps some for later).
-SCENARIOS := images minio one-host nginx registry postgresql docker base certificates models redis site bot worker
 test: $(VENV)/.dev ## lint, the fast tests, the app's, and those of the roles on hosts of their own
 	@$(MAKE) $(AT_ONCE) $(FAST) hosts-tars
 	@$(MAKE) --no-print-directory test-app
-	@$(MAKE) --no-print-directory test-roles ONLY="$(SCENARIOS)"
+	@$(MAKE) --no-print-directory test-roles
 
 .PHONY: hosts-tars
 hosts-tars: $(VENV)/.dev # what the roles' tests need from the Debian archive, while lint leaves processors idle
