@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jiwer
 
-from aisha.transcribe.audio import probe
+from aisha.speech.audio import probe
 
 DEBIAN_PACKAGES = ("pocketsphinx-testdata", "asterisk-core-sounds-en-g722", "asterisk-core-sounds-en-wav")
 SPHINX = Path("/usr/share/pocketsphinx/test/data")

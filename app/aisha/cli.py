@@ -15,17 +15,17 @@ TOLD_TO_STOP = 128 + signal.SIGTERM
 """Exit status of a process that SIGTERM met before it had begun."""
 
 VERBS = {
-    "run": ("aisha.embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
+    "run": ("aisha_embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
     "bot": ("aisha.bot", "Run the bot: receive, store, queue and deliver."),
-    "worker": ("aisha.transcribe.worker", "Run this host's transcription workers."),
+    "worker": ("aisha.work.worker", "Run this host's transcription workers."),
     "webhook": ("aisha.receive.registration", "Say where Telegram brings updates, or change it."),
     "handover": ("aisha.receive.handover", "Have another bot poll."),
     "migrate": ("aisha.database.migrate", "Bring the database to the newest schema."),
     "models": ("aisha.models.cli", "List, pull and remove speech models."),
-    "sandbox": ("aisha.sandbox.cli", "Run the local Bot API server with its web chat."),
+    "sandbox": ("aisha_sandbox.cli", "Run the local Bot API server with its web chat."),
     "status": ("aisha.status", "Show what is waiting, running and done."),
     "trace": ("aisha.trace", "Tell one message's whole story."),
-    "transcribe": ("aisha.transcribe.cli", "Transcribe files, without any service."),
+    "transcribe": ("aisha.speech.cli", "Transcribe files, without any service."),
 }
 USING_AIOGRAM = ("bot", "webhook", "handover")
 

@@ -15,8 +15,8 @@ from tests.bench.decoding import figure
 from tests.integration.bots.harness import SECRET, App, Bot, until
 
 from aisha.database.migrate import migrate
-from aisha.embedded.services import Services, erase
-from aisha.sandbox.server import Sandbox
+from aisha_embedded.services import Services, erase
+from aisha_sandbox.server import Sandbox
 
 UPDATES = 10_000
 CONNECTIONS = 100

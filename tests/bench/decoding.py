@@ -22,10 +22,10 @@ from tests.models import shared_models
 from tests.speech import librivox, prompts, voices, word_error_rate
 
 from aisha.models.store import installed
-from aisha.transcribe.allocator import find_fast_allocator
-from aisha.transcribe.audio import blocks
-from aisha.transcribe.recognizer import BLOCK, WarmRecognizer
-from aisha.transcribe.warm_up import warm_up_speech
+from aisha.speech.allocator import find_fast_allocator
+from aisha.speech.audio import blocks
+from aisha.speech.recognizer import BLOCK, WarmRecognizer
+from aisha.speech.warm_up import warm_up_speech
 
 LONG = 600.0
 """Seconds of the long recording."""

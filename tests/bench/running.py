@@ -16,7 +16,7 @@ from tests.bench.decoding import figure, long_recording, model_path, write_video
 from tests.e2e.harness import Telegram, Tree, wait_for
 from tests.e2e.media import RATE, write
 
-from aisha.embedded.services import erase
+from aisha_embedded.services import erase
 
 REPOSITORY = Path(__file__).parents[2]
 VOICES = 60

@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import requests
 
-from aisha.embedded.services import erase
+from aisha_embedded.services import erase
 
 AISHA = Path(sys.executable).with_name("aisha")
 START_SECONDS = 90

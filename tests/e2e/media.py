@@ -6,7 +6,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from aisha.transcribe.audio import blocks
+from aisha.speech.audio import blocks
 
 RATE = 16_000
 

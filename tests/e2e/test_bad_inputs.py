@@ -24,7 +24,7 @@ from harness import AISHA, Said, Telegram, Tree, is_final, wait_for
 from media import RATE, samples, write
 from numpy.typing import NDArray
 from psycopg.rows import dict_row
-from tests.integration.transcribe.recordings import encode, silent_video
+from tests.integration.speech.recordings import encode, silent_video
 from tests.speech import Clip, prompts, word_error_rate
 
 from aisha import texts

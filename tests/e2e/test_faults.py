@@ -91,13 +91,13 @@ def kill_rq_workers(tree: Tree) -> None:
 
 
 def kill_worker(tree: Tree) -> None:
-    tree.kill([tree.one("aisha.embedded.ahead worker")])
+    tree.kill([tree.one("aisha_embedded.ahead worker")])
 
 
 def kill_bot(tree: Tree) -> None:
     """Kill the bot three times, so that it dies at different moments of a sending."""
     for _ in range(3):
-        tree.kill([wait_for(lambda: tree.named("aisha.embedded.ahead bot"), 20, "the bot")[0]])
+        tree.kill([wait_for(lambda: tree.named("aisha_embedded.ahead bot"), 20, "the bot")[0]])
         time.sleep(2.5)
 
 

@@ -11,7 +11,7 @@ from harness import free_port
 from media import samples, write
 from tests.speech import prompts
 
-from aisha.embedded.services import erase
+from aisha_embedded.services import erase
 
 REPOSITORY = Path(__file__).parents[2]
 SERVERS = "needs servers and Ansible; the scenario of the whole site runs it"

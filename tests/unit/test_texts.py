@@ -7,9 +7,9 @@ from typing import get_args
 import pytest
 
 from aisha import texts
+from aisha.speech.judge import Outcome
 from aisha.store.storing import OUTCOMES as STORE_OUTCOMES
-from aisha.transcribe.jobs import OUTCOMES as JOB_OUTCOMES
-from aisha.transcribe.judge import Outcome
+from aisha.work.jobs import OUTCOMES as JOB_OUTCOMES
 
 LANGUAGES = set(get_args(texts.Interface))
 VALUES = {"language": "English", "size": "20 MB", "duration": "4 h", "ahead": 3, "percent": 50}

@@ -1,1 +1,1 @@
-"""The fourth step: audio is decoded, cut at silences and recognised."""
+"""Where the function of a job was: Redis and the other release's workers know it by this path."""

@@ -114,7 +114,7 @@ def test_every_part_of_the_app_can_be_imported(host, reference):
     code = (
         "import aisha, pkgutil, importlib\n"
         'for module in pkgutil.walk_packages(aisha.__path__, "aisha."):\n'
-        '    if not module.name.startswith(("aisha.embedded", "aisha.__main__", "aisha.database.migrations")):\n'
+        '    if not module.name.startswith(("aisha_embedded", "aisha.__main__", "aisha.database.migrations")):\n'
         "        importlib.import_module(module.name)\n"
         "import numpy, lxml.etree, av, vosk, psycopg, uvloop\n"
     )
@@ -122,7 +122,7 @@ def test_every_part_of_the_app_can_be_imported(host, reference):
 
 
 def test_the_fast_allocator_is_found(host, reference):
-    code = "from aisha.transcribe.allocator import find_fast_allocator as f; print(f())"
+    code = "from aisha.speech.allocator import find_fast_allocator as f; print(f())"
     assert "libmimalloc" in python(host, reference, code)
 
 

@@ -11,8 +11,8 @@ from tests.bench.roll.updates import ANSWERED_EVERY, body
 from aisha.database.connect import Connection, open_pool
 from aisha.database.migrate import migrate
 from aisha.deliver.answer import reply
-from aisha.embedded.services import Services, erase
 from aisha.receive.inbox import commit
+from aisha_embedded.services import Services, erase
 
 ANSWERED = 1_700_000_000_000_000 // ANSWERED_EVERY * ANSWERED_EVERY
 POSTED = range(ANSWERED, ANSWERED + 20)

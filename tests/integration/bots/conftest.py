@@ -8,8 +8,8 @@ import pytest
 from tests.integration.bots.harness import Alternation, App, Crowd
 
 from aisha.database.migrate import migrate
-from aisha.embedded.services import Services, erase
-from aisha.sandbox.server import Sandbox
+from aisha_embedded.services import Services, erase
+from aisha_sandbox.server import Sandbox
 
 TABLES = "inbox, chats, messages, jobs, outbox, workers, bots, leases, receiving"
 

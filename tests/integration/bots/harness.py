@@ -17,7 +17,7 @@ from aiohttp import web
 from psycopg.rows import dict_row
 from tests.integration.sandbox.client import Control
 
-from aisha.sandbox.server import Sandbox
+from aisha_sandbox.server import Sandbox
 
 AISHA = Path(sys.executable).with_name("aisha")
 SECRET = "a-secret-of-the-webhook"

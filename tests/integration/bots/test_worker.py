@@ -15,7 +15,7 @@ from tests.e2e.media import write
 from tests.integration.bots.harness import AISHA, App, free_port, until
 from tests.speech import prompts
 
-from aisha.transcribe.audio import blocks
+from aisha.speech.audio import blocks
 
 RECORDINGS = 6
 PIECE_SECONDS = 50

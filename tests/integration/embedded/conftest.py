@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.integration.embedded.driven import Driven
 
-from aisha.embedded.services import Services, erase
+from aisha_embedded.services import Services, erase
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 from aisha import logs
-from aisha.embedded.run import Run
-from aisha.embedded.services import Services
 from aisha.errors import AishaError
 from aisha.settings import load
+from aisha_embedded.run import Run
+from aisha_embedded.services import Services
 
 STUB = Path(__file__).with_name("stub_app.py")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from aisha.embedded import sessions
+from aisha_embedded import sessions
 
 DRIVE = Path(__file__).with_name("drive.py")
 

@@ -15,10 +15,10 @@ import redis
 from tests.integration.embedded import clients
 from tests.integration.embedded.driven import Driven, all_gone
 
-from aisha.embedded import postgres
-from aisha.embedded.account import unprivileged
-from aisha.embedded.services import Services
 from aisha.errors import ServiceError
+from aisha_embedded import postgres
+from aisha_embedded.account import unprivileged
+from aisha_embedded.services import Services
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
 

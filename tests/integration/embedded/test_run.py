@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.integration.embedded.driven import Driven, all_gone
 
-from aisha.embedded import ports
+from aisha_embedded import ports
 
 Start = Callable[..., Driven]
 

@@ -13,8 +13,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from tests.integration.embedded import clients
 
-from aisha.embedded import sessions
-from aisha.embedded.services import Services
+from aisha_embedded import sessions
+from aisha_embedded.services import Services
 
 
 @pytest.fixture(scope="module")

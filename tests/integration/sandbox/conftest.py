@@ -8,7 +8,7 @@ import pytest
 from aiogram import Bot
 from tests.integration.sandbox.client import Control, bot_of
 
-from aisha.sandbox.server import Sandbox
+from aisha_sandbox.server import Sandbox
 
 SPEECH = Path("/usr/share/pocketsphinx/test/data/librivox/sense_and_sensibility_01_austen_64kb-0870.wav")
 

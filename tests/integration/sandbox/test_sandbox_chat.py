@@ -11,7 +11,7 @@ from aiogram.types import InlineKeyboardButton, InlineKeyboardMarkup, Message, R
 from playwright.async_api import Browser, Page, Route, async_playwright, expect
 from tests.integration.sandbox.client import Control, bot_of
 
-from aisha.sandbox.server import Sandbox
+from aisha_sandbox.server import Sandbox
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [

@@ -16,7 +16,7 @@ from aiogram.exceptions import (
 )
 from tests.integration.sandbox.client import Control, bot_of
 
-from aisha.sandbox.server import Sandbox
+from aisha_sandbox.server import Sandbox
 
 
 async def texts(control: Control, chat_id: int) -> list[str]:

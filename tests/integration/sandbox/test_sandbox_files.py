@@ -9,7 +9,7 @@ from aiogram.exceptions import TelegramBadRequest
 from aiogram.types import BufferedInputFile, Message
 from tests.integration.sandbox.client import Control
 
-from aisha.sandbox.server import Sandbox
+from aisha_sandbox.server import Sandbox
 
 
 async def spoken(bot: Bot) -> Message:

@@ -13,7 +13,7 @@ from tests.integration.sandbox.client import Control
 from tests.integration.sandbox.receiver import Receiver, until
 from tests.integration.tls.terminator import Authority
 
-from aisha.sandbox.server import Sandbox
+from aisha_sandbox.server import Sandbox
 
 HOST = "bot.example"
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from aisha.errors import ServiceError
-from aisha.sandbox.server import Sandbox
+from aisha_sandbox.server import Sandbox
 
 PEER = "127.0.0.2"
 """An address of this machine that is not the one of the web chat."""

@@ -8,7 +8,7 @@ from aiogram.exceptions import TelegramAPIError, TelegramConflictError
 from tests.integration.sandbox.client import Control
 from tests.integration.sandbox.receiver import Receiver, until
 
-from aisha.sandbox.server import Sandbox
+from aisha_sandbox.server import Sandbox
 
 
 async def test_an_unconfirmed_update_is_delivered_again_and_a_confirmed_one_is_not(

@@ -11,11 +11,11 @@ import redis
 from tests.integration.tls.terminator import Authority, encrypted
 
 from aisha.database.connect import connect
-from aisha.embedded.services import Services, erase
 from aisha.errors import ServiceError
 from aisha.queue.lanes import connect as connect_redis
 from aisha.settings import Settings
 from aisha.store.objects import Objects
+from aisha_embedded.services import Services, erase
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from aisha.embedded import lock, output, ports
-from aisha.embedded.credentials import Credentials, bot_token
 from aisha.errors import ServiceError
 from aisha.logs import BOT_TOKEN
+from aisha_embedded import lock, output, ports
+from aisha_embedded.credentials import Credentials, bot_token
 
 
 def test_free_ports_differ_and_can_be_listened_on() -> None:

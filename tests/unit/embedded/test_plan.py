@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from aisha.embedded.plan import AppPorts, Plan, wanted_services
-from aisha.embedded.process import Spec
 from aisha.errors import SettingsError
 from aisha.settings import Settings
+from aisha_embedded.plan import AppPorts, Plan, wanted_services
+from aisha_embedded.process import Spec
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 from minio.credentials import Credentials
 from minio.signer import sign_v4_s3
 
-from aisha.embedded import s3_probe
+from aisha_embedded import s3_probe
 
 
 def test_the_signature_is_the_one_a_whole_client_makes() -> None:

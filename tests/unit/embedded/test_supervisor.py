@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from aisha.embedded import sessions
-from aisha.embedded.process import Process, Spec, at_once
-from aisha.embedded.sessions import PidFile
-from aisha.embedded.supervisor import Supervisor
 from aisha.errors import ServiceError
+from aisha_embedded import sessions
+from aisha_embedded.process import Process, Spec, at_once
+from aisha_embedded.sessions import PidFile
+from aisha_embedded.supervisor import Supervisor
 
 PYTHON = [sys.executable, "-S", "-c"]
 

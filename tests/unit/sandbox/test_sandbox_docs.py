@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from aisha.sandbox import control
-from aisha.sandbox.web import FOLDER
+from aisha_sandbox import control
+from aisha_sandbox.web import FOLDER
 
 DOCS = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
 

@@ -1,7 +1,7 @@
 import pytest
 
-from aisha.sandbox.answers import ApiError
-from aisha.sandbox.entities import formatted
+from aisha_sandbox.answers import ApiError
+from aisha_sandbox.entities import formatted
 
 
 def kinds(text: str, mode: str | None = None) -> tuple[str, list[tuple[str, int, int]]]:

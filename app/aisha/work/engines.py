@@ -1,0 +1,140 @@
+"""The recognizers of this host, one for each language with an installed model, and what keeps them warm."""
+
+import signal
+import time
+from itertools import takewhile
+
+import structlog
+
+from aisha.database.connect import connect
+from aisha.errors import ModelError
+from aisha.models.store import InstalledModel, installed
+from aisha.settings import Settings
+from aisha.speech.audio import blocks
+from aisha.speech.recognizer import WarmRecognizer
+from aisha.speech.warm_up import warm_up_speech
+from aisha.store.objects import Objects
+
+log = structlog.get_logger(__name__)
+
+WARM_ENOUGH = 25.0
+WARM_MOST = 60.0
+RETRY_SECONDS = 600
+RECENT_SPEECH = """
+    SELECT object_key, audio_seconds FROM messages
+    WHERE outcome = 'speech' AND language = %s AND object_key IS NOT NULL AND audio_seconds BETWEEN 2 AND 60
+    ORDER BY id DESC LIMIT 20
+"""
+
+
+class Engines:
+    """Loads, warms and replaces recognizers; lives in the worker's parent, before its work-horses are forked."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._models: dict[str, InstalledModel] = {}
+        self._refused: dict[str, InstalledModel] = {}
+        self._warmth: dict[str, float] = {}
+        self._warm_again_at: dict[str, float] = {}
+        self.recognizers: dict[str, WarmRecognizer] = {}
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages that can be heard."""
+        return list(self.recognizers)
+
+    def load(self) -> None:
+        """Load every installed model.
+
+        Raises:
+            ModelError: none is installed, or none loads.
+        """
+        self.follow()
+        if not self.recognizers:
+            default = self._settings.default_language
+            raise ModelError(
+                f"no speech model in {self._settings.models_path} (AISHA_MODELS_DIR):"
+                f" run `aisha models pull {default}`"
+            )
+
+    def follow(self) -> bool:
+        """Load what was installed since, drop what was removed; tell whether anything changed.
+
+        A model that does not load is logged and left alone until it is installed anew.
+        """
+        found = installed(self._settings.models_path)
+        wanted = {
+            language: model for language, model in found.items() if self._refused.get(language) != model
+        }
+        if wanted == self._models or (self._models and not wanted):
+            return False
+        self.recognizers = {
+            language: self.recognizers[language]
+            for language, model in wanted.items()
+            if self._models.get(language) == model
+        }
+        for language, model in wanted.items():
+            if language not in self.recognizers:
+                self._load_one(language, model)
+        self._models = {language: model for language, model in wanted.items() if language in self.recognizers}
+        return True
+
+    def warm_up(self) -> None:
+        """Warm what is cold with recorded speech of its language; ends early when this process is told to stop."""
+        for language, recognizer in self.recognizers.items():
+            if language in self._warmth:
+                continue
+            began = time.monotonic()
+            speech = warm_up_speech(language, self._settings.models_path)
+            self._warmth[language] = recognizer.warm(takewhile(lambda _: not told_to_stop(), speech))
+            took = round(time.monotonic() - began, 2)
+            log.info("warmed up", language=language, seconds=round(self._warmth[language], 1), took=took)
+
+    def warm_with_recent(self) -> bool:
+        """Warm a language that is still cold with this bot's own recordings of it; tell whether one was warmed."""
+        for language in self.languages:
+            if self._warmth.get(language, 0) >= WARM_ENOUGH:
+                continue
+            if time.monotonic() < self._warm_again_at.get(language, 0):
+                continue
+            self._warm_again_at[language] = time.monotonic() + RETRY_SECONDS
+            if (heard := self._hear_recent(language)) > self._warmth.get(language, 0):
+                self._warmth[language] = heard
+                log.info("warmed with recent recordings", language=language, seconds=round(heard, 1))
+                return True
+        return False
+
+    def _load_one(self, language: str, model: InstalledModel) -> None:
+        began = time.monotonic()
+        self._warmth.pop(language, None)
+        try:
+            self.recognizers[language] = WarmRecognizer(model.path)
+        except ModelError as error:
+            self._refused[language] = model
+            log.error("model not loaded", model=model.name, error=str(error))
+        else:
+            log.info("model loaded", model=model.name, took=round(time.monotonic() - began, 2))
+
+    def _hear_recent(self, language: str) -> float:
+        """Decode recent recordings for the graph's sake; return their seconds.
+
+        The client is made for this and closed with it: a connection that outlived it would be inherited by every
+        work-horse, and two of them would read from one socket.
+        """
+        heard = 0.0
+        try:
+            with connect(self._settings.database_address) as connection:
+                recordings = connection.execute(RECENT_SPEECH, [language]).fetchall()
+            with Objects(self._settings) as objects:
+                for recording in recordings:
+                    if heard < WARM_MOST and not told_to_stop():
+                        with objects.open(recording["object_key"]) as file, blocks(file) as audio:
+                            heard += self.recognizers[language].warm(audio)
+        except Exception as error:
+            log.warning("no recent recordings to warm with", language=language, error=str(error))
+        return heard
+
+
+def told_to_stop() -> bool:
+    """Return whether a signal to end waits for this process, which has blocked it."""
+    return bool(signal.sigpending() & {signal.SIGTERM, signal.SIGINT})
