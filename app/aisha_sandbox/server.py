@@ -15,11 +15,11 @@ from pathlib import Path
 from aiohttp import web
 
 from aisha.errors import ServiceError, SettingsError
-from aisha.settings import CLOUD_FILE_LIMIT
 from aisha_sandbox import api, control
 from aisha_sandbox import web as pages
 from aisha_sandbox.answers import ApiError
 from aisha_sandbox.core import Core
+from aisha_sandbox.files import CLOUD_FILE_LIMIT
 from aisha_sandbox.guard import guard, harden
 
 HOST = "127.0.0.1"
