@@ -31,7 +31,7 @@ USING_AIOGRAM = ("bot", "webhook", "handover")
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that `aisha --help` loads neither Vosk nor aiogram.
+    """A group whose commands are imported on use, so that `aisha --help` loads neither the engine nor aiogram.
 
     Each module in `VERBS` has a click command of the verb's own name with the suffix `_command`.
     """

@@ -19,7 +19,7 @@ from aisha.models.store import installed
 from aisha.speech.allocator import prefer_fast_allocator
 
 if TYPE_CHECKING:
-    from aisha.speech.pool import Result, Task
+    from aisha.speech.decoders import Result, Task
     from aisha.speech.transcript import Part
 
 STDIN = Path("-")
@@ -148,13 +148,13 @@ def _cores() -> int:
 
 def _transcribe(paths: tuple[Path, ...], model: Path, jobs: int, output: _Output) -> bool:
     """Decode every file and write it when its turn comes; tell whether any failed."""
-    from aisha.speech.pool import Pool
-    from aisha.speech.recognizer import WarmRecognizer
+    from aisha.speech.decoders import Decoders
+    from aisha.speech.engine import ENGINE
 
     files = [_File(path) for path in paths]
     pending = list(files)
-    with Pool(WarmRecognizer(model), jobs) as pool, _progress(paths) as tick:
-        for result in pool.decode(_tasks(files, jobs)):
+    with Decoders(ENGINE.load(model), jobs) as decoders, _progress(paths) as tick:
+        for result in decoders.decode(_tasks(files, jobs)):
             file, start, overlap = cast("tuple[_File, float, float]", result.key)
             _collect(file, start, overlap, result)
             tick(result.transcript.duration - overlap if result.transcript else 0)
@@ -177,7 +177,7 @@ def _tasks(files: list[_File], jobs: int) -> "Iterator[Task]":
 
 def _segments(file: _File, source: "BinaryIO", jobs: int) -> "Iterator[Task]":
     from aisha.speech.audio import blocks
-    from aisha.speech.pool import Task
+    from aisha.speech.decoders import Task
     from aisha.speech.segment import Splitter, target_length
 
     with blocks(source) as audio:

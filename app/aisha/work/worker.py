@@ -29,8 +29,8 @@ from aisha.speech.allocator import prefer_fast_allocator
 from aisha.speech.parentage import die_with_parent
 from aisha.store.objects import Objects
 from aisha.work import jobs
-from aisha.work.engines import Engines
 from aisha.work.horse import ReadyHorse
+from aisha.work.recognisers import Recognisers
 from aisha.work.report import PORT_TAKEN, Report
 
 log = structlog.get_logger(__name__)
@@ -53,7 +53,7 @@ SEEN = """
 
 
 class RecordingWorker(Worker):
-    """RQ's forking worker, quick to find Redis again; its work-horses inherit the warm recognizers.
+    """RQ's forking worker, quick to find Redis again; its work-horses inherit the warm recognisers.
 
     Each work-horse is forked before its job: at the start, and again when a job has ended.
     """
@@ -117,7 +117,7 @@ class RecordingWorker(Worker):
 class Pool:
     """The parent of one host's workers.
 
-    1. It loads each installed model and forks; then it warms each recognizer with speech and forks anew.
+    1. It loads each installed model and forks; then it warms each recogniser with speech and forks anew.
     2. It forks one RQ worker a core for all lanes, and one more for short recordings only, so that these never wait
        behind lectures. Their work-horses inherit models and warmth copy-on-write.
     3. It replaces children that die, and says every ten seconds in PostgreSQL that it is there.
@@ -133,7 +133,7 @@ class Pool:
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._report = Report()
         self._exporter = 0
-        self._engines = Engines(loaded)
+        self._recognisers = Recognisers(loaded)
         self._objects = Objects(loaded)
         self._workers: dict[int, tuple[Lane, ...]] = {}
         self._retired: set[int] = set()
@@ -148,10 +148,10 @@ class Pool:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         os.nice(NICENESS)
         self._start_exporter()
-        self._engines.load()
+        self._recognisers.load()
         self._fork_all()
         self._heartbeat()
-        self._engines.warm_up()
+        self._recognisers.warm_up()
         self._roll()
         beaten = looked = 0.0
         while not self._stopping():
@@ -172,10 +172,10 @@ class Pool:
         return received is not None and received.si_signo in (signal.SIGTERM, signal.SIGINT)
 
     def _refreshed(self) -> bool:
-        if self._engines.follow():
-            self._engines.warm_up()
+        if self._recognisers.follow():
+            self._recognisers.warm_up()
             return True
-        return self._engines.warm_with_recent()
+        return self._recognisers.warm_with_recent()
 
     def _start_exporter(self) -> None:
         self._exporter = self._report.start_exporter(
@@ -183,14 +183,14 @@ class Pool:
         )
 
     def _fork_all(self) -> None:
-        recognizers = self._engines.recognizers
-        jobs.inherit(jobs.Horse(self._settings, recognizers, self._objects, self._report, self._name))
+        recognisers = self._recognisers.by_language
+        jobs.inherit(jobs.Horse(self._settings, recognisers, self._objects, self._report, self._name))
         gc.collect()
         gc.freeze()
         for _ in range(self._concurrency):
             self._fork(LANES)
         self._fork(LANES[:1])
-        log.info("ready", workers=len(self._workers), languages=self._engines.languages)
+        log.info("ready", workers=len(self._workers), languages=self._recognisers.languages)
 
     def _fork(self, lanes: tuple[Lane, ...]) -> None:
         pid = os.fork()
@@ -310,7 +310,7 @@ class Pool:
 
     def _say_seen(self) -> None:
         with connect_database(self._settings.database_address) as connection:
-            connection.execute(SEEN, [self._name, self._concurrency, self._engines.languages])
+            connection.execute(SEEN, [self._name, self._concurrency, self._recognisers.languages])
             connection.execute("SELECT pg_notify('aisha', 'dispatch')")
 
     def _ping(self) -> None:
