@@ -17,7 +17,7 @@ TOLD_TO_STOP = 128 + signal.SIGTERM
 VERBS = {
     "run": ("aisha_embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
     "bot": ("aisha.bot", "Run the bot: receive, store, queue and deliver."),
-    "worker": ("aisha.work.worker", "Run this host's transcription workers."),
+    "worker": ("aisha.work.cli", "Run this host's transcription workers."),
     "webhook": ("aisha.receive.registration", "Say where Telegram brings updates, or change it."),
     "handover": ("aisha.receive.handover", "Have another bot poll."),
     "migrate": ("aisha.database.migrate", "Bring the database to the newest schema."),
