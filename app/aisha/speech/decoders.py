@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aisha.errors import AudioError
+from aisha.forking import die_with_parent
 from aisha.speech.engine import Recogniser
-from aisha.speech.parentage import die_with_parent
 from aisha.speech.transcript import Transcript
 
 TASKS = 200

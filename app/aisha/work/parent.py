@@ -16,9 +16,9 @@ from rq.job import Job
 
 from aisha.database.connect import connect
 from aisha.errors import ServiceError
+from aisha.forking import die_with_parent
 from aisha.queue.lanes import LANES, Lane
 from aisha.settings import Settings
-from aisha.speech.parentage import die_with_parent
 from aisha.store.objects import Objects
 from aisha.work import jobs
 from aisha.work.heartbeat import Heartbeat
