@@ -11,6 +11,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 
+import aisha.transcribe.jobs  # noqa: F401 - else each work-horse would, when it has its job
 from aisha.queue.lanes import Lane, connect, queues
 from aisha.settings import Settings
 from aisha.work import jobs
