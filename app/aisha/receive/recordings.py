@@ -9,6 +9,7 @@ from aiogram.types import Message
 from aisha.database.connect import Connection, notify
 from aisha.deliver.answer import write_status
 from aisha.deliver.status import before
+from aisha.outcomes import Outcome
 from aisha.receive.languages import Reader, reader_of
 from aisha.receive.recording import Recording, recording_of
 from aisha.settings import Settings
@@ -66,7 +67,7 @@ async def accept_recording(
         await write_status(connection, row, before(ahead["ahead"] if ahead else 0, row["interface"]))
 
 
-def refusal_of(recording: Recording, settings: Settings) -> str | None:
+def refusal_of(recording: Recording, settings: Settings) -> Outcome | None:
     """Return the outcome of a recording that need not be fetched, or None."""
     if recording.size == 0:
         return "empty"
@@ -77,7 +78,7 @@ def refusal_of(recording: Recording, settings: Settings) -> str | None:
     return None
 
 
-async def refuse(connection: Connection, message: int, outcome: str, error: str) -> None:
+async def refuse(connection: Connection, message: int, outcome: Outcome, error: str) -> None:
     """End a message with an outcome other than its text; `error` is for the operator."""
     log.info("refused", message=message, outcome=outcome, error=error)
     await connection.execute(REFUSE, [outcome, error, message])

@@ -16,7 +16,7 @@ from aiogram.exceptions import TelegramAPIError, TelegramRetryAfter
 from aisha import metrics
 from aisha.database.connect import LOST, Connection, Pool, Wakeups, locked, notify
 from aisha.database.presence import LapsedError
-from aisha.errors import AudioError, EmptyFileError, FileGoneError, TooLargeError
+from aisha.errors import AudioError
 from aisha.queue.lanes import lane_of
 from aisha.receive.recordings import answer_known, refuse
 from aisha.settings import Settings
@@ -28,11 +28,6 @@ log = structlog.get_logger(__name__)
 
 STORERS = 8
 GIVE_UP = timedelta(hours=24)
-OUTCOMES: dict[type[AudioError], str] = {
-    EmptyFileError: "empty",
-    TooLargeError: "too_large",
-    FileGoneError: "gone",
-}
 DUE = """
     SELECT id FROM messages WHERE state = 'received' AND store_after <= now() AND NOT id = ANY(%s)
     ORDER BY id LIMIT %s
@@ -111,8 +106,8 @@ class Storer:
         try:
             await self._bring(connection, row)
         except AudioError as error:
-            metrics.STORED.labels(OUTCOMES[type(error)]).inc()
-            await refuse(connection, message, OUTCOMES[type(error)], str(error))
+            metrics.STORED.labels(error.outcome).inc()
+            await refuse(connection, message, error.outcome, str(error))
         except TelegramRetryAfter as error:
             await self._later(connection, row, error, error.retry_after)
         except (FetchInterruptedError, TelegramAPIError, LapsedError, OSError, *UNREACHABLE) as error:

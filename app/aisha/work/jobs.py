@@ -15,15 +15,7 @@ from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
 from aisha.database.connect import CHANNEL, LOCK, RELAXED, connect
-from aisha.errors import (
-    AudioError,
-    EmptyFileError,
-    NoModelError,
-    NoSoundError,
-    TooLongError,
-    TooShortError,
-    UnreadableFileError,
-)
+from aisha.errors import AudioError, NoModelError, TooLongError
 from aisha.settings import Settings
 from aisha.speech.audio import blocks
 from aisha.speech.judge import judge
@@ -39,14 +31,6 @@ log = structlog.get_logger(__name__)
 Connection = psycopg.Connection[dict[str, Any]]
 RETRY_SECONDS = 2
 NOT_FORKED = "a work-horse was not forked from `aisha worker`"
-OUTCOMES: dict[type[AudioError], str] = {
-    EmptyFileError: "empty",
-    UnreadableFileError: "unreadable",
-    NoSoundError: "no_sound",
-    TooShortError: "too_short",
-    TooLongError: "too_long",
-    NoModelError: "no_model",
-}
 CLAIM = """
     UPDATE jobs SET state = 'started', started_at = now(), attempts = attempts + 1, worker = %(worker)s
     WHERE id = %(id)s AND state = 'queued' RETURNING *
@@ -195,7 +179,7 @@ class Work:
         try:
             self._segment() if self._job["segment"] is not None else self._recording()
         except AudioError as error:
-            result = outcome = OUTCOMES[type(error)]
+            result = outcome = error.outcome
             log.info("not transcribed", outcome=outcome, reason=str(error))
             self._end(outcome, error=str(error))
         except MissingObjectError as error:
