@@ -25,9 +25,10 @@ from aisha.deliver.sender import Sender
 from aisha.deliver.status import refresh_statuses
 from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
+from aisha.lanes import connect as connect_redis
 from aisha.loops import forever, stop_signal, until
+from aisha.objects import Objects
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
-from aisha.queue.lanes import connect as connect_redis
 from aisha.queue.reconcile import Reconciler
 from aisha.receive import commands, languages, others, recordings
 from aisha.receive.backlog import caught_up
@@ -37,7 +38,6 @@ from aisha.receive.polling import Poller, refused_token
 from aisha.receive.webhook import Webhook
 from aisha.session import GuardedSession
 from aisha.settings import Settings
-from aisha.store.objects import Objects
 from aisha.store.storing import Storer
 from aisha.tasks import end
 

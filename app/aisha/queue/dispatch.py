@@ -10,7 +10,7 @@ from rq import Queue
 
 from aisha import metrics
 from aisha.database.connect import Pool
-from aisha.queue.lanes import LANES, queues
+from aisha.lanes import LANES, queues
 
 log = structlog.get_logger(__name__)
 

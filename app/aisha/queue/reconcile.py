@@ -8,8 +8,8 @@ from rq import Queue
 
 from aisha import metrics
 from aisha.database.connect import LOCK, Connection, Pool, notify
+from aisha.lanes import queues
 from aisha.queue.dispatch import rq_id
-from aisha.queue.lanes import queues
 
 log = structlog.get_logger(__name__)
 

@@ -17,11 +17,11 @@ from aisha import metrics
 from aisha.database.connect import LOST, Connection, Pool, Wakeups, locked, notify
 from aisha.database.presence import LapsedError
 from aisha.errors import AudioError
-from aisha.queue.lanes import lane_of
+from aisha.lanes import lane_of
+from aisha.objects import UNREACHABLE, Objects
 from aisha.receive.recordings import answer_known, refuse
 from aisha.settings import Settings
 from aisha.store.fetch import FetchInterruptedError, fetch, locate
-from aisha.store.objects import UNREACHABLE, Objects
 from aisha.tasks import end
 
 log = structlog.get_logger(__name__)

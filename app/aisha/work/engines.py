@@ -9,11 +9,11 @@ import structlog
 from aisha.database.connect import connect
 from aisha.errors import ModelError
 from aisha.models.store import InstalledModel, installed
+from aisha.objects import Objects
 from aisha.settings import Settings
 from aisha.speech.audio import blocks
 from aisha.speech.recognizer import WarmRecognizer
 from aisha.speech.warm_up import warm_up_speech
-from aisha.store.objects import Objects
 
 log = structlog.get_logger(__name__)
 

@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 
 from aisha.database.connect import CHANNEL, LOCK, RELAXED, connect
 from aisha.errors import AudioError, NoModelError, TooLongError
+from aisha.objects import UNREACHABLE, MissingObjectError, Objects
 from aisha.settings import Settings
 from aisha.speech.audio import blocks
 from aisha.speech.judge import judge
@@ -23,7 +24,6 @@ from aisha.speech.level import RATE
 from aisha.speech.recognizer import WarmRecognizer
 from aisha.speech.segment import LONGEST, WHOLE_BELOW, Segment, Splitter, target_length
 from aisha.speech.transcript import Part, Transcript, join
-from aisha.store.objects import UNREACHABLE, MissingObjectError, Objects
 from aisha.work.report import Report
 
 log = structlog.get_logger(__name__)

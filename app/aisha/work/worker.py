@@ -23,11 +23,11 @@ from rq.timeouts import UnixSignalDeathPenalty
 from aisha import logs, settings
 from aisha.database.connect import connect as connect_database
 from aisha.errors import ServiceError
-from aisha.queue.lanes import LANES, Lane, connect, queues
+from aisha.lanes import LANES, Lane, connect, queues
+from aisha.objects import Objects
 from aisha.settings import Settings
 from aisha.speech.allocator import prefer_fast_allocator
 from aisha.speech.parentage import die_with_parent
-from aisha.store.objects import Objects
 from aisha.work import jobs
 from aisha.work.engines import Engines
 from aisha.work.horse import ReadyHorse

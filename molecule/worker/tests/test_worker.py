@@ -16,13 +16,13 @@ from hosts import address_of
 from plays import play
 
 from aisha.database.connect import connect, open_pool
+from aisha.lanes import connect as connect_redis
+from aisha.lanes import lane_of
+from aisha.objects import Objects
 from aisha.queue.dispatch import Dispatcher
-from aisha.queue.lanes import connect as connect_redis
-from aisha.queue.lanes import lane_of
 from aisha.queue.reconcile import Reconciler
 from aisha.receive.recordings import ACCEPT
 from aisha.settings import Settings
-from aisha.store.objects import Objects
 from aisha.store.storing import ADD_JOB, STORED
 
 ROOT = Path(__file__).parents[3]

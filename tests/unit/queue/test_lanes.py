@@ -2,8 +2,8 @@
 
 import pytest
 
+from aisha.lanes import SHORT_BYTES, lane_of
 from aisha.queue.dispatch import job_timeout, rq_id
-from aisha.queue.lanes import SHORT_BYTES, lane_of
 
 
 @pytest.mark.parametrize(
