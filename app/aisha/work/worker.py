@@ -22,8 +22,9 @@ from rq.timeouts import UnixSignalDeathPenalty
 
 from aisha import logs, settings
 from aisha.database.connect import connect as connect_database
+from aisha.database.jobs import Lane
 from aisha.errors import ServiceError
-from aisha.lanes import LANES, Lane, connect, queues
+from aisha.lanes import LANES, connect, queues
 from aisha.objects import Objects
 from aisha.settings import Settings
 from aisha.speech.allocator import prefer_fast_allocator
