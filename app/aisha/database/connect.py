@@ -13,7 +13,6 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from aisha.database.statement import Row, Statement
 
 CHANNEL = "aisha"
-LOCK = "pg_try_advisory_lock(hashtextextended(%s, 0))"
 NOTIFY = "SELECT pg_notify(%s, %s)"
 KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 5,

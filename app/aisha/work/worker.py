@@ -21,6 +21,7 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 
 from aisha import logs, settings
+from aisha.database import workers
 from aisha.database.connect import connect as connect_database
 from aisha.database.jobs import Lane
 from aisha.errors import ServiceError
@@ -46,11 +47,6 @@ KILL_SECONDS = 10
 
 NICENESS = 10
 """Decoding takes every processor there is; whoever answers in milliseconds on the same host goes first."""
-
-SEEN = """
-    INSERT INTO workers (name, concurrency, languages, seen_at) VALUES (%s, %s, %s, now())
-    ON CONFLICT (name) DO UPDATE SET concurrency = excluded.concurrency, languages = excluded.languages, seen_at = now()
-"""
 
 
 class RecordingWorker(Worker):
@@ -311,8 +307,7 @@ class Pool:
 
     def _say_seen(self) -> None:
         with connect_database(self._settings.database_address) as connection:
-            connection.execute(SEEN, [self._name, self._concurrency, self._engines.languages])
-            connection.execute("SELECT pg_notify('aisha', 'dispatch')")
+            connection.run(workers.seen(self._name, self._concurrency, self._engines.languages))
 
     def _ping(self) -> None:
         with connect(self._settings) as redis:
@@ -335,7 +330,7 @@ class Pool:
         """Take this host out of the count that lanes are filled by."""
         try:
             with connect_database(self._settings.database_address) as connection:
-                connection.execute("DELETE FROM workers WHERE name = %s", [self._name])
+                connection.run(workers.leave(self._name))
         except psycopg.Error:
             log.info("the database had gone before this worker")
 
