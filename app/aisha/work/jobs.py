@@ -21,9 +21,9 @@ from aisha.objects import UNREACHABLE, MissingObjectError, Objects
 from aisha.outcomes import Outcome
 from aisha.settings import Settings
 from aisha.speech.audio import blocks
+from aisha.speech.engine import Recogniser
 from aisha.speech.judge import judge
 from aisha.speech.level import RATE
-from aisha.speech.recognizer import WarmRecognizer
 from aisha.speech.segment import LONGEST, WHOLE_BELOW, Segment, Splitter, target_length
 from aisha.speech.transcript import Part, Transcript, join
 from aisha.work.report import Report
@@ -39,7 +39,7 @@ class Horse:
     """What every work-horse inherits from the worker's parent."""
 
     settings: Settings
-    engines: dict[str, WarmRecognizer]
+    recognisers: dict[str, Recogniser]
     objects: Objects
     report: Report
     worker: str
@@ -171,22 +171,22 @@ class Work:
         self._remove_segments()
 
     def _decode(self, pieces: list[NDArray[np.int16]]) -> Transcript:
-        engine, began = self._engine(), time.monotonic()
-        transcript = engine.decode(pieces)
+        recogniser, began = self._recogniser(), time.monotonic()
+        transcript = recogniser.decode(pieces)
         self._decode_seconds = time.monotonic() - began
         self._horse.report.audio(self._message.language, transcript.duration)
         return transcript
 
-    def _engine(self) -> WarmRecognizer:
-        """Return the recognizer of the message's language.
+    def _recogniser(self) -> Recogniser:
+        """Return the recogniser of the message's language.
 
         Raises:
             NoModelError: no worker has it.
             OSError: this host does not have it, another one has.
         """
         language = self._message.language
-        if engine := self._horse.engines.get(language):
-            return engine
+        if recogniser := self._horse.recognisers.get(language):
+            return recogniser
         if language in self._connection.all(workers.languages()):
             raise OSError(f"no model for {language} on {self._horse.worker}, another worker has it")
         raise NoModelError(f"no worker has a model for {language}: `aisha models pull {language}`")
