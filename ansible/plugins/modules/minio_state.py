@@ -11,7 +11,7 @@ description:
     may touch. What is in order is left alone; buckets and users that are not named stay.
   - A user's password is compared by using it. It is sent encrypted, as the server wants it.
   - With I(probe) it changes nothing and uses the server instead, as a user does and as a stranger does.
-  - It speaks the server's interface itself (S3 and MinIO's admin API, AWS signature version 4), as Debian has no client of it.
+  - It speaks the server's interface itself (S3 and MinIO's admin API, AWS signature version 4), as Debian 12 has no client of it.
 requirements: [python3-cryptography]
 options:
   url: {description: 'The server, as http(s)://ADDRESS:PORT.', type: str, required: true}
