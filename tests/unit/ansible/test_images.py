@@ -6,11 +6,13 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[3]
 PLUGINS = ROOT / "ansible/plugins"
@@ -87,11 +89,14 @@ def test_the_list_of_parts_names_each_part_as_scanners_do() -> None:
     assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.5")
 
 
+TRACKED = ["app/aisha/bot.py", "app/aisha_sandbox/web/app.js", "app/one.py", "pyproject.toml"]
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "one.py").write_text("1\n")
-    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    for name in TRACKED:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
     for command in (
         ("init", "-q"),
         ("add", "."),
@@ -101,10 +106,10 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def pack(repository: Path, *names: str) -> tuple[list[str], str]:
+def pack(repository: Path, wanted: Sequence[str] = ("app", "pyproject.toml")) -> tuple[list[str], str]:
     """Run what packs the source; return what the archive holds, and what is said of it."""
     archive = repository / ".cache" / "source.tar"
-    command = (ROOT / "roles/images/files/source-archive", archive, *(names or ("app", "pyproject.toml")))
+    command = (ROOT / "roles/images/files/source-archive", archive, *wanted)
     done = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True)
     with tarfile.open(archive) as tar:
         return sorted(member.name for member in tar if member.isfile()), done.stdout
@@ -115,7 +120,7 @@ def test_files_that_git_does_not_know_stay_out(repository: Path) -> None:
     (repository / "app" / "secret.env").write_text("password\n")
     (repository / "app" / "one.py").touch()
     assert pack(repository) == before
-    assert before[0] == ["app/one.py", "pyproject.toml"]
+    assert before[0] == TRACKED
     assert before[1].endswith("\ncommitted\n")
 
 
@@ -129,7 +134,7 @@ def test_a_change_that_is_not_committed_is_in(repository: Path) -> None:
     names, said = pack(repository)
     assert said.split()[0] != before[1].split()[0]
     assert said.endswith("\nchanged\n")
-    assert names == ["app/one.py", "app/two.py", "pyproject.toml"]
+    assert names == sorted([*TRACKED, "app/two.py"])
     assert subprocess.run(status, check=True, capture_output=True).stdout == seen
 
 
@@ -143,19 +148,30 @@ def test_a_file_that_was_removed_is_out(repository: Path) -> None:
     (repository / "app" / "two.py").touch()
     subprocess.run(("git", "-C", repository, "add", "app/two.py"), check=True)
     (repository / "app" / "two.py").unlink()
-    assert pack(repository)[0] == ["app/one.py", "pyproject.toml"]
+    assert pack(repository)[0] == TRACKED
+
+
+def test_the_image_changes_with_the_app_and_not_with_the_packages_beside_it(repository: Path) -> None:
+    wanted = yaml.safe_load((ROOT / "roles/images/vars/main.yml").read_text())["__images_app"]
+    (repository / "LICENSE").touch()
+    subprocess.run(("git", "-C", repository, "add", "LICENSE"), check=True)
+    before = pack(repository, wanted)
+    (repository / "app/aisha_sandbox/web/app.js").write_text("2\n")
+    assert pack(repository, wanted) == before
+    (repository / "app/aisha/bot.py").write_text("2\n")
+    assert pack(repository, wanted) != before
 
 
 def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        pack(tmp_path, "app")
+        pack(tmp_path, ["app"])
     assert "not a git repository" in refused.value.stderr
 
 
 def test_what_git_does_not_have_is_refused(repository: Path) -> None:
     (repository / "LICENSE").touch()
     with pytest.raises(subprocess.CalledProcessError) as refused:
-        pack(repository, "app", "LICENSE")
+        pack(repository, ["app", "LICENSE"])
     assert "'LICENSE' did not match any file" in refused.value.stderr
     assert [path.name for path in repository.glob(".cache/*")] == []
 
