@@ -58,11 +58,18 @@ def nginx_pairs(sites: list[dict]) -> list[str]:
     ]
 
 
-def nginx_ends(sites: list[dict]) -> list[dict]:
-    """Return what a client needs to make a request to each site."""
+def nginx_requests(sites: list[dict], address: str) -> list[str]:
+    """Return curl's arguments for a request to each site, by its name, where Nginx listens; `address` is as in nginx_bind."""
+    at = "127.0.0.1" if address in ("*", "0.0.0.0", "[::]") else address
+    names = [site["server_names"][0].replace("*", "any") for site in sites]
     return [
-        {"name": site["server_names"][0].replace("*", "any"), "port": site["port"], "tls": site["tls"]}
-        for site in sites
+        word
+        for name, site in zip(names, sites, strict=True)
+        for word in (
+            "--resolve",
+            f"{name}:{site['port']}:{at}",
+            f"http{'s' * site['tls']}://{name}:{site['port']}/",
+        )
     ]
 
 
@@ -221,7 +228,7 @@ class FilterModule:
             nginx_listeners,
             nginx_ports,
             nginx_pairs,
-            nginx_ends,
+            nginx_requests,
             nginx_unix_slots,
             nginx_slots_at,
             nginx_problems,

@@ -168,3 +168,13 @@ def test_slots_at_every_port_of_every_address() -> None:
         "[fd00::2]:8101",
     ]
     assert filters.nginx_problems([], [{"name": "bots", "slots": slots}], HTTP) == []
+
+
+def test_a_request_goes_to_each_site_by_its_name_where_nginx_listens() -> None:
+    sites = [site(server_names=["*.bot.test"]), site(name="plain", server_names=["plain.test"], tls=False)]
+    complete = filters.nginx_complete(sites, HTTP, HTTPS)
+    assert filters.nginx_requests(complete, "[::]") == [
+        *("--resolve", "any.bot.test:443:127.0.0.1", "https://any.bot.test:443/"),
+        *("--resolve", "plain.test:80:127.0.0.1", "http://plain.test:80/"),
+    ]
+    assert filters.nginx_requests(complete[:1], "[2001:db8::1]")[1] == "any.bot.test:443:[2001:db8::1]"
