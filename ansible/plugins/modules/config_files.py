@@ -61,17 +61,17 @@ written:
 """
 
 import grp
-import hashlib
-import json
 import os
 import pwd
 import re
 import tempfile
 from pathlib import Path
 
+from ansible.module_utils.applied import applied, remember
 from ansible.module_utils.basic import AnsibleModule
-
-APPLIED = Path("/var/lib/aisha/applied")
+from ansible.module_utils.commands import CommandError, run
+from ansible.module_utils.digests import of_text
+from ansible.module_utils.files import write as write_whole
 
 
 def owner_of(wanted: dict) -> tuple[int, int] | None:
@@ -128,14 +128,9 @@ def write(file: dict) -> None:
     path = Path(file["path"])
     if file["content"] is not None:
         make_folder(path.parent)
-        number, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(number, "wb") as stream:
-            stream.write(file["content"].encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        own(file, partial)
-        os.replace(partial, path)
-    own(file, path)
+        write_whole(path, file["content"], mode=int(file["mode"], 8), owner=owner_of(file))
+    else:
+        own(file, path)
 
 
 def refusal(module: AnsibleModule, file: dict) -> str | None:
@@ -145,11 +140,12 @@ def refusal(module: AnsibleModule, file: dict) -> str | None:
     with tempfile.NamedTemporaryFile(dir=module.tmpdir, prefix="new.") as candidate:  # mode 0600
         candidate.write(file["content"].encode())
         candidate.flush()
-        status, out, error = module.run_command(
-            [word.replace("%s", candidate.name) for word in file["validate"]]
-        )
-    said = (error or out).strip().replace(candidate.name, file["path"])
-    return f"{file['path']} stays as it was, its new content is wrong: {said}" if status else None
+        try:
+            run(*(word.replace("%s", candidate.name) for word in file["validate"]))
+        except CommandError as error:
+            said = error.said.replace(candidate.name, file["path"])
+            return f"{file['path']} stays as it was, its new content is wrong: {said}"
+    return None
 
 
 def strangers(files: list[dict], folders: list[str]) -> list[Path]:
@@ -182,30 +178,20 @@ class Command:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module, self.words = module, module.params["command"]
-        name = hashlib.sha256(" ".join(self.words or []).encode()).hexdigest()[:12]
-        self.record = APPLIED / f"files-{name}.json"
-        wanted = {
-            file["path"]: hashlib.sha256((file["content"] or "").encode()).hexdigest()
-            for file in module.params["files"]
-        }
-        self.present = json.dumps(wanted, indent=1, sort_keys=True)
+        self.record = f"files-{of_text(' '.join(self.words or []))[:12]}"
+        self.present = {file["path"]: of_text(file["content"] or "") for file in module.params["files"]}
 
     def is_due(self) -> bool:
         """Tell whether the files are others than those it was last run with; with none for the first time it is not."""
-        if not self.words:
-            return False
-        applied = self.record.read_text() if self.record.exists() else json.dumps({})
-        return applied != self.present
+        return bool(self.words) and applied(self.record) != self.present
 
     def run(self) -> None:
         """Run it, and record that."""
-        status, out, error = self.module.run_command(self.words)
-        if status:
-            self.module.fail_json(msg=f"{' '.join(self.words)}: {(error or out).strip()}")
-        self.record.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.record.with_suffix(".partial")
-        partial.write_text(self.present)
-        os.replace(partial, self.record)
+        try:
+            run(*self.words)
+        except CommandError as error:
+            self.module.fail_json(msg=str(error))
+        remember(self.record, self.present)
 
 
 def main() -> None:
