@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,3 +61,16 @@ def link(path: Path, target: str | Path) -> None:
     partial.unlink(missing_ok=True)
     partial.symlink_to(target)
     partial.replace(path)
+
+
+def take_place(new: Path, place: Path) -> None:
+    """Give a folder the name of another, which is removed; who has files of that open goes on reading them."""
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    new.rename(place)
+    shutil.rmtree(old, ignore_errors=True)
+    descriptor = os.open(place.parent, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
