@@ -36,12 +36,13 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.commands import CommandError, run
+from ansible.module_utils.files import take_place
 
 CHUNK = 1024 * 1024
 KEPT = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "WorkingDir", "StopSignal", "Volumes")
@@ -178,7 +179,7 @@ def make(wanted: dict) -> dict:
 
     Raises:
         ValueError: the image has another number of layers than its history.
-        subprocess.CalledProcessError: the engine does not give it.
+        CommandError: the engine does not give it.
     """
     target = Path(wanted["layout"])
     store = Path(wanted["store"])
@@ -186,8 +187,7 @@ def make(wanted: dict) -> dict:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".image-") as work:
         archive = Path(work) / "image.tar"
-        command = ("docker", "save", f"--output={archive}", wanted["image"])
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        run("docker", "save", f"--output={archive}", wanted["image"])
         with tarfile.open(archive) as saved:
             config, names = saved_layers(saved)
             if len(names) != len(wanted["history"]):
@@ -199,8 +199,7 @@ def make(wanted: dict) -> dict:
         archive.unlink()
         partial = Path(work) / "layout"
         digest = write_layout(partial, store, configuration(config, layers, wanted), layers)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        take_place(partial, target)
     return {
         "digest": digest,
         "size": sum(layer["unpacked"] for layer in layers),
@@ -223,8 +222,8 @@ def main() -> None:
     )
     try:
         made = make(module.params)
-    except subprocess.CalledProcessError as error:
-        module.fail_json(msg=f"{' '.join(error.cmd)}: {error.stderr.strip()}")
+    except CommandError as error:
+        module.fail_json(msg=str(error))
     except (OSError, ValueError, KeyError, tarfile.TarError) as error:
         module.fail_json(msg=f"{module.params['image']}: {error}")
     module.exit_json(changed=True, **made)
