@@ -9,7 +9,6 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 SERVER_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 PATH = re.compile(r"(= )?/[^\s;{}\"'\\$]*")
 ANSWERS = ("upstream", "return", "root")
-UNIX = "unix:"
 
 
 def nginx_complete(sites: list[dict], http_port: int, https_port: int) -> list[dict]:
@@ -64,19 +63,6 @@ def nginx_ends(sites: list[dict]) -> list[dict]:
         {"name": site["server_names"][0].replace("*", "any"), "port": site["port"], "tls": site["tls"]}
         for site in sites
     ]
-
-
-def nginx_unix_slots(upstreams: list[dict]) -> dict[str, dict[str, str]]:
-    """Return the sockets of the slots that nginx-slot can switch, by upstream and slot."""
-    sockets = {
-        upstream["name"]: {
-            slot["name"]: slot["address"].removeprefix(UNIX)
-            for slot in upstream["slots"]
-            if slot["address"].startswith(UNIX)
-        }
-        for upstream in upstreams
-    }
-    return {name: slots for name, slots in sockets.items() if slots}
 
 
 def nginx_slots_at(addresses: list[str], ports: list[int]) -> list[dict[str, str]]:
@@ -222,7 +208,6 @@ class FilterModule:
             nginx_ports,
             nginx_pairs,
             nginx_ends,
-            nginx_unix_slots,
             nginx_slots_at,
             nginx_problems,
             nginx_quote,
