@@ -1,4 +1,4 @@
-"""The record of what was last applied on this host, written after it was: a run that was killed in between is made up for."""
+"""The record of what was last applied on this host; it is written afterwards, so that a killed run is made up for."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def wait_until_ready(name: str, options: dict[str, Any], restarts: int) -> None:
 
 
 def end_of(container: dict[str, Any]) -> str:
-    """Return in words how a container ended; one that Docker has restarted meanwhile does not know its status any more."""
+    """Return in words how a container ended; one that Docker has restarted meanwhile does not know its status."""
     return (
         "ended and was started anew" if is_up(container) else f"ended with {container['State']['ExitCode']}"
     )

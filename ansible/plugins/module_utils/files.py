@@ -13,9 +13,10 @@ from typing import Any, BinaryIO
 
 @contextlib.contextmanager
 def replacing(path: Path, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> Iterator[BinaryIO]:
-    """Give a file to write to, which takes the place of the one at `path` when the block ends, and is removed when it raises.
+    """Give a file to write to, which takes the place of the one at `path` when the block ends.
 
-    Nobody else can read it before it has its mode and its owner, the numbers of a user and a group.
+    It is removed when the block raises. Nobody else can read it before it has its mode and its owner, the numbers of a
+    user and a group.
     """
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)  # of a run that was killed

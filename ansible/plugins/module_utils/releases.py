@@ -1,4 +1,4 @@
-"""The releases of an app's services on this host: a folder each, which nothing changes afterwards, named by what is in it."""
+"""The releases of an app's services on this host: a folder each, named by what is in it, that nothing changes."""
 
 from __future__ import annotations
 

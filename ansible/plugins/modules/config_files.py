@@ -84,17 +84,19 @@ def owner_of(wanted: dict) -> tuple[int, int] | None:
 
 def is_as_wanted(wanted: dict) -> bool:
     """Tell whether something that exists has the mode and the owner that it shall have."""
-    status = os.stat(wanted["path"])
+    status = Path(wanted["path"]).stat()
     return (status.st_mode & 0o7777, (status.st_uid, status.st_gid)) == (
         int(wanted["mode"], 8),
         owner_of(wanted),
     )
 
 
-def own(wanted: dict, path: Path | str) -> None:
+def own(wanted: dict, path: Path) -> None:
     """Give it its owner and its mode."""
-    os.chown(path, *owner_of(wanted))
-    os.chmod(path, int(wanted["mode"], 8))
+    owner = owner_of(wanted)
+    assert owner is not None  # a file for nobody was refused
+    os.chown(path, *owner)
+    path.chmod(int(wanted["mode"], 8))
 
 
 def with_settings(text: str, settings: dict) -> str:
@@ -218,10 +220,10 @@ def main() -> None:
     )
     files, folders = module.params["files"], module.params["folders"]
     for each in files:
-        if each["settings"] and os.path.isfile(each["path"]):
+        if each["settings"] and Path(each["path"]).is_file():
             each["content"] = with_settings(Path(each["path"]).read_text(), each["settings"])
     command = Command(module)
-    places = [each for each in folders if not (os.path.isdir(each["path"]) and is_as_wanted(each))]
+    places = [each for each in folders if not (Path(each["path"]).is_dir() and is_as_wanted(each))]
     due = [each for each in files if differs(each)]
     unwanted = strangers(files, module.params["purge"])
     diff = [{"before": "", "after": f"{each['path']} {each['mode']}\n"} for each in places]
@@ -237,7 +239,7 @@ def main() -> None:
             )
         for each in places:  # before the files are checked: a command may need them
             make_folder(Path(each["path"]))
-            own(each, each["path"])
+            own(each, Path(each["path"]))
         if problems := [said for each in due if (said := refusal(module, each))]:
             module.fail_json(msg="; ".join(problems))
         for each in due:

@@ -43,7 +43,6 @@ action:
 """
 
 import hashlib
-import os
 import time
 from pathlib import Path
 
@@ -82,7 +81,7 @@ def changed_files(given: dict, present: dict) -> list[str]:
 def all_older(names: list[str], started: float) -> bool:
     """Tell whether all are files that have not changed since a time (of the clock); a value or a lost file is none."""
     try:
-        return all(os.stat(name).st_ctime < started - CLOCK_TICK for name in names)
+        return all(Path(name).stat().st_ctime < started - CLOCK_TICK for name in names)
     except FileNotFoundError:
         return False
 

@@ -74,8 +74,10 @@ def unpack(archive: Path, folder: Path, files: dict[str, str]) -> None:
             target = folder / member.name
             for parent in reversed(target.relative_to(folder).parents):
                 (folder / parent).mkdir(mode=0o755, exist_ok=True)
+            content = tar.extractfile(member)
+            assert content is not None  # it is a regular file
             with target.open("wb") as file:
-                shutil.copyfileobj(tar.extractfile(member), file, CHUNK)
+                shutil.copyfileobj(content, file, CHUNK)
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())

@@ -69,7 +69,7 @@ def problem(certificate: str, key: str, ca: str | None, name: str | None) -> str
     """Return what the check says; an empty string when it accepts."""
     try:
         checks.check({"certificate": certificate, "key": key, "ca": ca, "name": name}, NAMES)
-    except checks.Problem as told:
+    except checks.CertificateError as told:
         return str(told)
     return ""
 
