@@ -1,6 +1,7 @@
 """What the role registry asks of its addresses, its certificates and its file of users."""
 
 import importlib.util
+import os
 import sys
 import types
 from datetime import UTC, datetime, timedelta
@@ -103,3 +104,17 @@ def test_a_user_whose_hash_fits_keeps_it(monkeypatch: pytest.MonkeyPatch) -> Non
     present = users.entries("ci:$2b$08$keptterces\nci:second\nold:$2b$08$x\nbroken\nhosts:$2b$05$weakrehto\n")
     wanted = users.wanted_entries({"ci": "secret", "hosts": "other"}, present, 8)
     assert wanted == {"ci": "$2b$08$keptterces", "hosts": "$2b$08$saltrehto"}
+
+
+@pytest.mark.parametrize("slips_in", [False, True])
+def test_writes_are_held_off_unless_one_slips_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slips_in: bool
+) -> None:
+    collection = load("../../roles/registry/files/usr/local/sbin/registry_gc.py")
+    activity = tmp_path / "activity"
+    activity.touch()
+    monkeypatch.setattr(collection, "FROZEN", tmp_path / "frozen")
+    monkeypatch.setattr(collection.time, "sleep", lambda _: slips_in and os.utime(activity, (1, 1)))
+    proxy = collection.Proxy(tmp_path)
+    assert proxy.freeze() is not slips_in
+    assert (tmp_path / "frozen").exists() is not slips_in
