@@ -193,44 +193,46 @@ def watch(module: AnsibleModule, releases: Releases) -> dict[str, Any]:
     return {"changed": False, "release": module.params["release"], "current": releases.current}
 
 
-def main() -> None:
-    """Do what the state says."""
+def specification() -> dict[str, Any]:
+    """Return the options, as Ansible takes them."""
     text, number = {"type": "str"}, {"type": "int"}
     port = {
         "container": number | {"required": True},
         "host": number | {"required": True},
         "address": text | {"default": "0.0.0.0"},  # noqa: S104 (the firewall decides who reaches it)
     }
-    module = AnsibleModule(
-        supports_check_mode=True,
-        argument_spec={
-            "service": text | {"required": True},
-            "state": text | {"choices": ["prepared", "running", "watched", "once"], "required": True},
-            "release": text | {"default": ""},
-            "image": text | {"default": ""},
-            "command": {"type": "list", "elements": "str", "default": []},
-            "environment": {"type": "dict", "default": {}},
-            "secrets": {"type": "dict", "default": {}, "no_log": True},
-            "files": {"type": "dict", "default": {}},
-            "instances": number | {"default": 1},
-            "slots": number | {"default": 2},
-            "ports": {"type": "list", "elements": "dict", "default": [], "options": port},
-            "mounts": {"type": "dict", "default": {}},
-            "memory_mib": number | {"default": 0},
-            "cpus": {"type": "float", "default": 0},
-            "pids": number | {"default": 256},
-            "scratch_mib": number | {"default": 64},
-            "user": text | {"default": "10001:10001"},
-            "ready_port": number | {"default": 8081},
-            "ready_path": text | {"default": "/health/ready"},
-            "live_path": text | {"default": "/health/live"},
-            "ready_seconds": number | {"default": 60},
-            "drain_seconds": number | {"default": 30},
-            "wait_for_drain": {"type": "bool", "default": True},
-            "keep": {"type": "list", "elements": "str"},
-            "registry": {"type": "dict", "default": {}, "no_log": True},
-        },
-    )
+    return {
+        "service": text | {"required": True},
+        "state": text | {"choices": ["prepared", "running", "watched", "once"], "required": True},
+        "release": text | {"default": ""},
+        "image": text | {"default": ""},
+        "command": {"type": "list", "elements": "str", "default": []},
+        "environment": {"type": "dict", "default": {}},
+        "secrets": {"type": "dict", "default": {}, "no_log": True},
+        "files": {"type": "dict", "default": {}},
+        "instances": number | {"default": 1},
+        "slots": number | {"default": 2},
+        "ports": {"type": "list", "elements": "dict", "default": [], "options": port},
+        "mounts": {"type": "dict", "default": {}},
+        "memory_mib": number | {"default": 0},
+        "cpus": {"type": "float", "default": 0},
+        "pids": number | {"default": 256},
+        "scratch_mib": number | {"default": 64},
+        "user": text | {"default": "10001:10001"},
+        "ready_port": number | {"default": 8081},
+        "ready_path": text | {"default": "/health/ready"},
+        "live_path": text | {"default": "/health/live"},
+        "ready_seconds": number | {"default": 60},
+        "drain_seconds": number | {"default": 30},
+        "wait_for_drain": {"type": "bool", "default": True},
+        "keep": {"type": "list", "elements": "str"},
+        "registry": {"type": "dict", "default": {}, "no_log": True},
+    }
+
+
+def main() -> None:
+    """Do what the state says."""
+    module = AnsibleModule(supports_check_mode=True, argument_spec=specification())
     releases = Releases(module.params["service"])
     states = {"prepared": prepare, "running": roll, "watched": watch, "once": run_once}
     try:

@@ -196,8 +196,8 @@ class Command:
         remember(self.record, self.present)
 
 
-def main() -> None:
-    """Check all, then write all."""
+def specification() -> dict:
+    """Return the options, as Ansible takes them."""
     strings = {"type": "list", "elements": "str"}
     text = {"type": "str"}
     place = {"path": {"type": "path", "required": True}, "owner": text | {"default": "root"}}
@@ -209,15 +209,37 @@ def main() -> None:
         "mode": text | {"default": "0644"},
         "validate": strings,
     }
-    module = AnsibleModule(
-        supports_check_mode=True,
-        argument_spec={
-            "files": {"type": "list", "elements": "dict", "default": [], "options": file},
-            "folders": {"type": "list", "elements": "dict", "default": [], "options": folder},
-            "purge": {"type": "list", "elements": "path", "default": []},
-            "command": strings,
-        },
-    )
+    return {
+        "files": {"type": "list", "elements": "dict", "default": [], "options": file},
+        "folders": {"type": "list", "elements": "dict", "default": [], "options": folder},
+        "purge": {"type": "list", "elements": "path", "default": []},
+        "command": strings,
+    }
+
+
+def put(module: AnsibleModule, places: list[dict], due: list[dict], unwanted: list[Path]) -> None:
+    """Check all, then write all."""
+    if nobody := [each for each in places + due if owner_of(each) is None]:
+        module.fail_json(
+            msg="; ".join(
+                f"{each['path']} is for {each['owner']}:{each['group']}, and this host has no such user or group"
+                for each in nobody
+            )
+        )
+    for each in places:  # before the files are checked: a command may need them
+        make_folder(Path(each["path"]))
+        own(each, Path(each["path"]))
+    if problems := [said for each in due if (said := refusal(module, each))]:
+        module.fail_json(msg="; ".join(problems))
+    for each in due:
+        write(each)
+    for path in unwanted:
+        path.unlink()
+
+
+def main() -> None:
+    """Compare, and write what is due."""
+    module = AnsibleModule(supports_check_mode=True, argument_spec=specification())
     files, folders = module.params["files"], module.params["folders"]
     for each in files:
         if each["settings"] and Path(each["path"]).is_file():
@@ -230,22 +252,7 @@ def main() -> None:
     diff += [diff_of(each) for each in due] + [{"before": f"{path}\n", "after": ""} for path in unwanted]
     must_run = command.is_due() or bool(command.words and (due or unwanted))
     if not module.check_mode:
-        if nobody := [each for each in places + due if owner_of(each) is None]:
-            module.fail_json(
-                msg="; ".join(
-                    f"{each['path']} is for {each['owner']}:{each['group']}, and this host has no such user or group"
-                    for each in nobody
-                )
-            )
-        for each in places:  # before the files are checked: a command may need them
-            make_folder(Path(each["path"]))
-            own(each, Path(each["path"]))
-        if problems := [said for each in due if (said := refusal(module, each))]:
-            module.fail_json(msg="; ".join(problems))
-        for each in due:
-            write(each)
-        for path in unwanted:
-            path.unlink()
+        put(module, places, due, unwanted)
         if must_run:
             command.run()
     written = [each["path"] for each in places + due] + [str(path) for path in unwanted]

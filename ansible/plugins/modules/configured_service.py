@@ -124,6 +124,18 @@ class Unit:
             return 0
         return time.time() - time.monotonic() + microseconds / 1e6
 
+    def is_enabled(self) -> bool:
+        """Tell whether it is started at boot, or need not be."""
+        return self.systemctl("is-enabled", self.name) in ("enabled", "static", "indirect")
+
+    def check(self, command: list[str]) -> None:
+        """Fail when a command refuses the new configuration."""
+        try:
+            run(*command)
+        except CommandError as error:
+            said = f"{self.name} goes on as it was, its new configuration is wrong: {error.said}"
+            self.module.fail_json(msg=said, action="none")
+
     def do(self, action: str) -> None:
         """Start, restart or reload; fail with the journal unless the unit is up afterwards and stays so."""
         self.systemctl("daemon-reload")
@@ -165,21 +177,11 @@ def main() -> None:
     files = changed_files(given, present)
     has_them = bool(files) and all_older(files, unit.started())
     action = action_needed(given, present, active=unit.is_active(), has_them=has_them)
-    enable = module.params["enabled"] and unit.systemctl("is-enabled", unit.name) not in (
-        "enabled",
-        "static",
-        "indirect",
-    )
+    enable = module.params["enabled"] and not unit.is_enabled()
     changed = action != "none" or enable or (bool(files) and not has_them)
     if (changed or files) and not module.check_mode:
         if action != "none" and (command := module.params["validate"]):
-            try:
-                run(*command)
-            except CommandError as error:
-                module.fail_json(
-                    msg=f"{unit.name} goes on as it was, its new configuration is wrong: {error.said}",
-                    action="none",
-                )
+            unit.check(command)
         if enable:
             unit.systemctl("enable", unit.name)
         if action != "none":
