@@ -19,7 +19,7 @@ TOLD_TO_STOP = 128 + signal.SIGTERM
 VERBS = {
     "run": ("aisha_embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
     "bot": ("aisha.bot", "Run the bot: receive, store, queue and deliver."),
-    "worker": ("aisha.work.worker", "Run this host's transcription workers."),
+    "worker": ("aisha.work.cli", "Run this host's transcription workers."),
     "webhook": ("aisha.receive.registration", "Say where Telegram brings updates, or change it."),
     "handover": ("aisha.receive.handover", "Have another bot poll."),
     "migrate": ("aisha.database.migrate", "Bring the database to the newest schema."),
@@ -35,7 +35,7 @@ FOR_DEVELOPERS = ("run", "sandbox")
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that `aisha --help` loads neither Vosk nor aiogram.
+    """A group whose commands are imported on use, so that `aisha --help` loads neither the engine nor aiogram.
 
     Each module in `VERBS` has a click command of the verb's own name with the suffix `_command`.
     """

@@ -1,17 +1,14 @@
 """Decides whether a recording says anything, so that music and noise are not answered with invented words.
 
-Kaldi invents few words for what is no speech, with long times and middling confidence. Measured with the
+A recogniser invents few words for what is no speech, with long times and middling confidence. Measured with the
 small English model on 38 recordings of plucked, bowed and organ music, bells, drums, noise, sweeps, hum and
 telephone tones: at most 5 words, and at most 0.19 different sure words for each second that is heard. Of 550
 recordings of speech, clean, quiet, over a telephone, with noise 5 and 10 dB below it, all reach 0.2 but three
 single words, which noise had made others of (confidence 0.24). A sung vowel may pass as the word "ah".
 """
 
-from typing import Literal
-
+from aisha.outcomes import Outcome
 from aisha.speech.transcript import Transcript, Word
-
-Outcome = Literal["speech", "silence", "no_speech", "too_short"]
 
 SHORTEST = 0.3
 """Seconds; no word is shorter."""

@@ -1,0 +1,43 @@
+"""The lanes of the queue: short voices never wait behind lectures."""
+
+from redis import Redis
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+from rq import Queue
+from rq.serializers import JSONSerializer
+
+from aisha.database.jobs import Lane
+from aisha.settings import Settings
+
+LANES: tuple[Lane, ...] = ("short", "long")
+"""In the order in which a worker serves them; one worker of each host serves the first only."""
+
+SHORT_SECONDS = 60
+SHORT_BYTES = 1024 * 1024
+
+
+def lane_of(seconds: float | None, size: int) -> Lane:
+    """Return the lane of a recording by its declared duration, or by its size in bytes when none is declared."""
+    if seconds:
+        return "short" if seconds <= SHORT_SECONDS else "long"
+    return "short" if size <= SHORT_BYTES else "long"
+
+
+def connect(settings: Settings) -> Redis:
+    """Return a client that notices a dead server within seconds."""
+    url = settings.secret("redis_url")
+    encrypted = url.startswith("rediss:")
+    own = {"ssl_ca_certs": str(settings.ca_file)} if encrypted and settings.ca_file else {}
+    return Redis.from_url(
+        url,
+        **own,
+        socket_connect_timeout=3,
+        socket_keepalive=True,
+        health_check_interval=15,
+        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+    )
+
+
+def queues(redis: Redis, lanes: tuple[Lane, ...] = LANES) -> list[Queue]:
+    """Return the RQ queues of these lanes."""
+    return [Queue(lane, connection=redis, serializer=JSONSerializer) for lane in lanes]
