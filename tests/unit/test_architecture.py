@@ -1,4 +1,4 @@
-"""The plan of the house in docs/architecture.md is that of the code; functions stay short, and no imports run in a circle."""
+"""docs/architecture.md has the plan of the code as it is; functions stay short, and no imports run in a circle."""
 
 import ast
 import re
@@ -35,7 +35,7 @@ def imported(path: Path) -> set[str]:
 
 
 def room_of(module: str) -> str | None:
-    """Return the folder that a module is in: a part of `aisha`, or another package; None for those beside the folders."""
+    """Return a module's folder: a part of `aisha`, or another package; None for what is beside the folders."""
     package, *rest = module.split(".")
     if package != "aisha":
         return package
@@ -81,6 +81,12 @@ def test_functions_are_short() -> None:
     assert statistics.median(lines for lines, _ in found) <= MEDIAN
 
 
-@pytest.mark.parametrize("place", re.findall(r"`((?:app|docs|roles|ansible|inventories|tests|molecule)/[\w./-]+)`", (ROOT / "CONTRIBUTING.md").read_text()))
+@pytest.mark.parametrize(
+    "place",
+    re.findall(
+        r"`((?:app|docs|roles|ansible|inventories|tests|molecule)/[\w./-]+)`",
+        (ROOT / "CONTRIBUTING.md").read_text(),
+    ),
+)
 def test_every_place_that_contributors_are_sent_to_is_there(place: str) -> None:
     assert (ROOT / place).exists()

@@ -211,10 +211,10 @@ def saved(folder: Path, layers: list[bytes], created: str) -> Path:
 
 
 def made(folder: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    def give(command: tuple[str, ...], **_: object) -> None:
+    def give(*command: str) -> None:
         Path(command[2].partition("=")[2]).write_bytes(archive.read_bytes())
 
-    monkeypatch.setattr(oci.subprocess, "run", give)
+    monkeypatch.setattr(oci, "run", give)
     wanted = {
         "image": "aisha-build:1",
         "layout": str(folder / "built" / "oci"),

@@ -1,6 +1,7 @@
 """What the role registry asks of its addresses, its certificates and its file of users."""
 
 import importlib.util
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def problem(certificate: str, key: str, ca: str | None, name: str | None) -> str
     """Return what the check says; an empty string when it accepts."""
     try:
         checks.check({"certificate": certificate, "key": key, "ca": ca, "name": name}, NAMES)
-    except checks.Problem as told:
+    except checks.CertificateError as told:
         return str(told)
     return ""
 
@@ -111,3 +112,17 @@ def test_equal_passwords_have_different_hashes() -> None:
     hashes = [line.partition(":")[2] for line in users.htpasswd(USERS, "secret").splitlines()]
     hashes += [line.partition(":")[2] for line in users.htpasswd(USERS, "other").splitlines()]
     assert len({each[:29] for each in hashes}) == len(set(hashes)) == 4
+
+
+@pytest.mark.parametrize("slips_in", [False, True])
+def test_writes_are_held_off_unless_one_slips_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slips_in: bool
+) -> None:
+    collection = load("../../roles/registry/files/usr/local/sbin/registry_gc.py")
+    activity = tmp_path / "activity"
+    activity.touch()
+    monkeypatch.setattr(collection, "FROZEN", tmp_path / "frozen")
+    monkeypatch.setattr(collection.time, "sleep", lambda _: slips_in and os.utime(activity, (1, 1)))
+    proxy = collection.Proxy(tmp_path)
+    assert proxy.freeze() is not slips_in
+    assert (tmp_path / "frozen").exists() is not slips_in
