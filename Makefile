@@ -45,6 +45,8 @@ test: $(VENV)/.dev ## lint, the fast tests, the app's, and those of the roles on
 parts-of-images: $(VENV)/.dev debian
 	@$(BIN)/python molecule/shared/hosts.py tars
 	@$(call PARTS,images)
+# With 400 the compiler takes more memory and an eighth less time.
+parts-of-minio: export GOGC := 400
 parts-of-minio: $(VENV)/.dev
 	@$(call PARTS,minio)
 PARTS = mkdir -p .cache && PATH="$(CURDIR)/$(BIN):$$PATH" \
