@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Runs scenarios, and with `--app` the app's tests beside them: three at a time, each with its log in a file and a line for each.
 
-Most of a scenario is waiting, so the processors are busy only while several run: there is one list, the longest first. On a failure
-it prints the end of the log, goes on with the others, and ends with status 1. A Docker engine that it had to start is stopped again,
-and nothing is left of the hosts.
+Three keep two processors busy, so there is one list, the longest first. On a failure it prints the end of the log, goes on with the
+others, and ends with status 1. A Docker engine that it had to start is stopped again, and nothing is left of the hosts.
 """
 
 import os
