@@ -82,7 +82,7 @@ def test_a_vault_password_is_made_only_where_no_vault_was_encrypted_with_another
 
 
 def test_the_wiring_knows_where_containers_have_their_addresses() -> None:
-    common = yaml.safe_load((ROOT / "inventories/common/all.yml").read_text())
+    common = yaml.safe_load((ROOT / "inventories/common/all.yml").read_text())["all"]["vars"]
     docker = (ROOT / "roles/docker/vars/main.yml").read_text()
     assert f"default-address-pools: [{{base: {common['container_networks']}, size: 24}}]" in docker
 
