@@ -168,3 +168,9 @@ def test_slots_at_every_port_of_every_address() -> None:
         "[fd00::2]:8101",
     ]
     assert filters.nginx_problems([], [{"name": "bots", "slots": slots}], HTTP) == []
+
+
+def test_slots_are_at_the_ports_that_each_address_has() -> None:
+    slots = filters.nginx_slots_of(["10.0.0.2", "10.0.0.3"], [[1, 2], [1]])
+    assert [slot["address"] for slot in slots] == ["10.0.0.2:1", "10.0.0.2:2", "10.0.0.3:1"]
+    assert filters.nginx_slots_of([], []) == []
