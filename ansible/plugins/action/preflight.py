@@ -1,4 +1,4 @@
-"""Adds to the module preflight, and so to every role's first task, that no variable has a name of an older release."""
+"""Makes the module preflight, and so every role's first task, reject variables under names of older releases."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ RENAMED = {
     "bot_address": "bot_bind",
     "worker_address": "worker_bind",
 }
-"""What a variable was called and what it is called now. A line stays for good: somebody upgrades from an old release."""
+"""Old and new names of variables. Lines are never removed: somebody may upgrade from any old release."""
 
 
 def renamed(names: Iterable[str]) -> list[dict[str, Any]]:
-    """Return what to require of the names of variables, as the module preflight wants it: each old one that is used is a problem."""
+    """Return a failed condition, as the module preflight takes it, for each old name in use."""
     return [
         {"that": False, "problem": f"{old} is called {RENAMED[old]} now: rename it where you set it"}
         for old in sorted(RENAMED.keys() & set(names))
@@ -23,10 +23,10 @@ def renamed(names: Iterable[str]) -> list[dict[str, Any]]:
 
 
 class ActionModule(ActionBase):
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module with one more thing to require."""
+        """Run the module with these conditions added."""
         said = dict(self._task.args)
         said["require"] = [*renamed(task_vars or {}), *(said.get("require") or [])]
         result: dict[str, Any] = super().run(tmp, task_vars)

@@ -1,4 +1,4 @@
-"""Filters of the certificates role: what is wanted of a host's certificates, and what is wrong with it."""
+"""Filters of the certificates role: a host's wanted certificates, and the errors in its variables."""
 
 import datetime
 import ipaddress
@@ -19,7 +19,7 @@ BEGIN = "-----BEGIN "
 
 
 def certificates_paths(wanted: list[dict]) -> list[str]:
-    """Return the files of the control machine that provided certificates are in."""
+    """Return the control machine's files with provided certificates."""
     return sorted(
         {each[part] for each in wanted for part in PROVIDED if each.get(part) and BEGIN not in each[part]}
     )
@@ -43,7 +43,7 @@ def certificates_wanted(wanted: list[dict], source: str) -> list[dict[str, objec
 def certificates_provided(
     wanted: list[dict], source: str, files: dict[str, str]
 ) -> dict[str, dict[str, str]]:
-    """Return the PEM of the certificates that are provided, by name; an authority that ends the chain need not be told."""
+    """Return the PEM of provided certificates, by name; `ca` defaults to a root CA at the end of the chain."""
     provided = {}
     for each in wanted:
         if (each.get("source") or source) == "provided":
@@ -53,7 +53,7 @@ def certificates_provided(
 
 
 def last_of_its_own(chain: str) -> str:
-    """Return the authority that a chain ends with, if it does."""
+    """Return the root CA that a chain ends with, if any."""
     try:
         last = x509.load_pem_x509_certificates(chain.encode())[-1]
     except ValueError:
@@ -64,7 +64,7 @@ def last_of_its_own(chain: str) -> str:
 def certificates_problems(
     wanted: list[dict], settings: dict, provided: dict[str, dict[str, str]]
 ) -> list[dict[str, object]]:
-    """Return what is wrong with the variables, as the module preflight takes it."""
+    """Return the errors in the variables, as the module preflight takes them."""
     certificates = certificates_wanted(wanted, settings["source"])
     found = [
         *list_problems(certificates),
@@ -81,23 +81,23 @@ def certificates_problems(
 
 
 def list_problems(certificates: list[dict]) -> Iterator[str]:
-    """Tell what no source could make a certificate of."""
+    """Yield the errors that matter for every source."""
     names = [each["name"] for each in certificates]
     for each in certificates:
         where = f"certificates_list: {each['name']}"
         if not FOLDER.fullmatch(each["name"]):
-            yield f"{where}: name is a folder's; make it of lower case letters, digits, dots, dashes and underscores"
+            yield f"{where}: name becomes a folder; use lower case letters, digits, dots, dashes and underscores"
         if names.count(each["name"]) > 1:
-            yield f"{where} is there twice; give each certificate a name of its own"
+            yield f"{where} is listed twice; give each certificate its own name"
         if not each["names"] and each["source"] != "provided":
             yield f"{where}: names is empty; list the DNS names and addresses that clients use"
         for name in each["names"]:
             if not is_address(name) and not DNS_NAME.fullmatch(name):
-                yield f"{where}: {name!r} in names is neither a DNS name nor an address; mend it"
+                yield f"{where}: {name!r} in names is neither a DNS name nor an address; correct it"
 
 
 def authority_problems(certificates: list[dict], settings: dict) -> Iterator[str]:
-    """Tell what is wrong with the authority of one's own."""
+    """Yield the errors with our own CA."""
     if settings["renew_before_days"] >= settings["days"]:
         yield "certificates_renew_before_days must be less than certificates_days, or every run would renew"
     if settings["ca_storage"] != "vault" or not (
@@ -118,44 +118,44 @@ def authority_problems(certificates: list[dict], settings: dict) -> Iterator[str
     if not is_authority(authority):
         yield "certificates_ca_certificate may not sign others (CA:TRUE is missing); make one as the role's README shows"
     if days_left(authority) < settings["days"]:
-        yield f"certificates_ca_certificate ends in {days_left(authority)} days, before a new certificate would; make another"
+        yield f"certificates_ca_certificate expires in {days_left(authority)} days, before a new certificate would; make another"
 
 
 def acme_problems(certificates: list[dict], settings: dict) -> Iterator[str]:
-    """Tell what an ACME server would refuse."""
+    """Yield what an ACME server would reject."""
     asked = [each for each in certificates if each["source"] == "acme"]
     if asked and not settings["acme_accept_terms"]:
         yield f"certificates_acme_accept_terms is false; read the terms of {settings['acme_directory']} and set it to true"
     if asked and "@" not in settings["acme_email"]:
-        yield "certificates_acme_email is not an address; set one that the authority may write to"
+        yield "certificates_acme_email is not an address; set one that the CA may write to"
     for each in asked:
         if wrong := [name for name in each["names"] if "*" in name or is_address(name)]:
-            yield f"certificates_list: {each['name']}: HTTP-01 proves no wildcards and no addresses ({', '.join(wrong)}); take another source"
+            yield f"certificates_list: {each['name']}: HTTP-01 supports no wildcards and no IP addresses ({', '.join(wrong)}); use another source"
 
 
 def provided_problems(wanted: dict, given: dict[str, str]) -> Iterator[str]:
-    """Tell why a provided certificate cannot be used."""
+    """Yield why a provided certificate cannot be used."""
     leaf, key = leaf_of(given["certificate"]), key_of(given["key"])
     if leaf is None:
-        yield "certificate is no PEM; set it to a file with the certificate and its chain, or to its text"
+        yield "certificate is not PEM; set it to a file with the certificate and its chain, or to its text"
     if key is None:
-        yield "key is no PEM, or has a password; set it to the certificate's key, without a password"
+        yield "key is not PEM, or has a password; set it to the certificate's key, without a password"
     if given["ca"] and leaf_of(given["ca"]) is None:
-        yield "ca is no PEM; set it to the authority's certificate, or leave it out"
+        yield "ca is not PEM; set it to the CA's certificate, or leave it out"
     if leaf is None:
         return
     if key and leaf.public_key() != key.public_key():
         yield "key is not the certificate's; set the two that were made together"
     if days_left(leaf) < 0:
-        yield f"certificate has ended on {leaf.not_valid_after_utc:%Y-%m-%d}; provide another"
+        yield f"certificate expired on {leaf.not_valid_after_utc:%Y-%m-%d}; provide another"
     if leaf.not_valid_before_utc > datetime.datetime.now(datetime.UTC):
-        yield f"certificate begins on {leaf.not_valid_before_utc:%Y-%m-%d} only; provide one that is valid"
+        yield f"certificate is not valid before {leaf.not_valid_before_utc:%Y-%m-%d}; provide one that is valid"
     if missing := [name for name in wanted["names"] if not covers(leaf, name)]:
-        yield f"certificate is not for {', '.join(missing)}; provide one that is, or take them from names"
+        yield f"certificate is not for {', '.join(missing)}; provide one that is, or remove them from names"
 
 
 def leaf_of(pem: str) -> x509.Certificate | None:
-    """Return the first certificate of a chain; nothing when the text is something else."""
+    """Return the first certificate of a chain; None when the text is not PEM."""
     try:
         return x509.load_pem_x509_certificates(pem.encode())[0]
     except ValueError:
@@ -163,7 +163,7 @@ def leaf_of(pem: str) -> x509.Certificate | None:
 
 
 def key_of(pem: str) -> PrivateKeyTypes | None:
-    """Return a key; nothing when the text is something else, or needs a password."""
+    """Return a key; None when the text is not PEM, or needs a password."""
     try:
         return serialization.load_pem_private_key(pem.encode(), password=None)
     except (ValueError, TypeError):
@@ -171,7 +171,7 @@ def key_of(pem: str) -> PrivateKeyTypes | None:
 
 
 def covers(leaf: x509.Certificate, name: str) -> bool:
-    """Tell whether a client that asks for the name accepts the certificate; a wildcard stands for one label."""
+    """Tell whether the certificate covers a name; a wildcard stands for one label."""
     try:
         subjects = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
@@ -183,7 +183,7 @@ def covers(leaf: x509.Certificate, name: str) -> bool:
 
 
 def is_authority(certificate: x509.Certificate) -> bool:
-    """Tell whether it may sign others."""
+    """Tell whether a certificate is a CA's."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
@@ -191,12 +191,12 @@ def is_authority(certificate: x509.Certificate) -> bool:
 
 
 def days_left(certificate: x509.Certificate) -> int:
-    """Return for how many whole days it is still valid; less than none when it has ended."""
+    """Return for how many whole days it is still valid; negative when it has expired."""
     return (certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)).days
 
 
 def is_address(name: str) -> bool:
-    """Tell an IP address from a DNS name."""
+    """Tell whether a name is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -205,7 +205,7 @@ def is_address(name: str) -> bool:
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

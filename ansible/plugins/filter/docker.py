@@ -1,4 +1,4 @@
-"""What Docker reads, made from the variables of the role docker."""
+"""Docker's configuration, made from the variables of the role docker."""
 
 import base64
 import json
@@ -13,26 +13,26 @@ PEM = "BEGIN CERTIFICATE"
 def docker_settings(
     wanted: Mapping, fixed: Mapping, reloadable: Mapping, registries: Iterable[Mapping]
 ) -> dict[str, Any]:
-    """Return all settings: the role's own, over them those that are wanted, and the registries that nobody checks.
+    """Return all settings: the role's own, overridden by the wanted ones, and the insecure registries.
 
-    A null stays in it; it says that a setting is Docker's to choose, and is no line of the file.
+    A null is kept: it leaves a setting at Docker's default, without a line in the file.
     """
     settings = {**fixed, **reloadable, **wanted}
     if settings.get("log-driver") != JSON_FILE and "log-opts" not in wanted:
-        settings.pop("log-opts", None)  # another driver refuses those of this one
+        settings.pop("log-opts", None)  # other drivers reject this driver's options
     unchecked = {each["address"] for each in registries if each.get("insecure")}
     return settings | {INSECURE: sorted({*(wanted.get(INSECURE) or []), *unchecked})}
 
 
 def docker_file(settings: Mapping) -> dict[str, Any]:
-    """Return what the file says of the settings."""
+    """Return the settings that the file contains."""
     return {name: value for name, value in settings.items() if value is not None}
 
 
 def docker_restart_settings(settings: Mapping, reloadable: Mapping) -> dict[str, Any]:
     """Return the settings whose change a reload does not apply.
 
-    One that is gone from the file is among them: on a reload Docker keeps the value that it had.
+    This includes settings removed from the file: on a reload Docker keeps their old value.
     """
     return {name: value for name, value in settings.items() if name not in reloadable or value is None}
 
@@ -40,7 +40,7 @@ def docker_restart_settings(settings: Mapping, reloadable: Mapping) -> dict[str,
 def docker_trust(
     registries: Iterable[Mapping], slurped: Iterable[Mapping], folder: str
 ) -> list[dict[str, str]]:
-    """Return path and content of each registry's authority, which is PEM, or a path that the task slurp has read."""
+    """Return path and content of each registry's CA, given as PEM or as a path that slurp has read."""
     read = {each["source"]: base64.b64decode(each["content"]).decode() for each in slurped}
     return [
         {
@@ -53,12 +53,12 @@ def docker_trust(
 
 
 def docker_gateway(inspected: str) -> str:
-    """Return the address of this machine in a network, from what `docker network inspect` says."""
+    """Return this machine's address in a network, from the output of `docker network inspect`."""
     return str(json.loads(inspected)[0]["IPAM"]["Config"][0]["Gateway"])
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

@@ -1,4 +1,4 @@
-"""What a firewall needs to know of an inventory: who may reach which port, as nftables says it."""
+"""What a firewall needs from an inventory: who may reach which port, in nftables' terms."""
 
 import ipaddress
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ PROTOCOLS = ("tcp", "udp")
 def firewall_sources(names: Iterable[str], groups: Mapping, hostvars: Mapping) -> dict[str, list[str]]:
     """Return the addresses, as `ip` and `ip6`, of addresses, networks, groups and hosts of the inventory, or `any`.
 
-    What overlaps is merged, because nftables refuses a set of which one part contains another.
+    Overlapping networks are merged, because nftables rejects a set with overlapping elements.
     """
     networks = [network for name in names for network in networks_of(str(name), groups, hostvars)]
     return {
@@ -80,13 +80,13 @@ def shortest(network: Any) -> str:
 def firewall_rules(allow: Iterable[Mapping], groups: Mapping, hostvars: Mapping) -> list[str]:
     """Return the rules of nftables for a list of {ports, from, protocol, comment}.
 
-    One of which nobody is left, as of a group without hosts, makes no rule: it must not become a rule for everyone.
+    An entry without any source, such as a group without hosts, makes no rule: it must not become a rule for everyone.
     """
     return [rule for each in allow for rule in rules_of(each, groups, hostvars)]
 
 
 def rules_of(allowed: Mapping, groups: Mapping, hostvars: Mapping) -> list[str]:
-    """Return the rules, one for each family, of one that is allowed."""
+    """Return the rules of one entry, one for each address family."""
     what = f"{allowed.get('protocol', 'tcp')} dport {braced(sorted({int(port) for port in allowed['ports']}))} accept"
     if comment := allowed.get("comment", "").replace('"', "'").replace("\n", " ")[:LONGEST_COMMENT]:
         what += f' comment "{comment}"'
@@ -102,7 +102,7 @@ def braced(values: Iterable) -> str:
 
 
 def firewall_problems(allow: Iterable[Mapping], groups: Mapping, hostvars: Mapping) -> list[str]:
-    """Return what is wrong with a list of {ports, from, protocol, comment}, one sentence each."""
+    """Return the errors in a list of {ports, from, protocol, comment}, one sentence each."""
     return [
         problem
         for number, each in enumerate(allow)
@@ -111,7 +111,7 @@ def firewall_problems(allow: Iterable[Mapping], groups: Mapping, hostvars: Mappi
 
 
 def problems_of(allowed: Mapping, where: str, groups: Mapping, hostvars: Mapping) -> list[str]:
-    """Return what is wrong with one that is allowed."""
+    """Return the errors in one entry."""
     missing = [
         f"{where} has no {key!r}" for key in ("ports", "from") if not isinstance(allowed.get(key), list)
     ]
@@ -132,7 +132,7 @@ def problems_of(allowed: Mapping, where: str, groups: Mapping, hostvars: Mapping
 
 
 def source_problems(names: Iterable[str], groups: Mapping, hostvars: Mapping) -> list[str]:
-    """Return which names stand for no address."""
+    """Return an error for each name that stands for no address."""
     problems = []
     for name in names:
         try:
@@ -151,7 +151,7 @@ def firewall_covers(names: Iterable[str], address: str, groups: Mapping, hostvar
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

@@ -1,4 +1,4 @@
-"""Filters of the images role: what its image is made of, and the list of it that a scanner reads."""
+"""Filters of the images role: what its image is made of, and its SBOM."""
 
 import calendar
 import email.utils
@@ -14,7 +14,7 @@ NEWEST_GLIBC = 41
 
 
 def image_requirements(text: str, python: str, machine: str) -> list[str]:
-    """Return the locked requirements, one line each with its hashes, that hold for a Python and a machine.
+    """Return the locked requirements, one line each with its hashes, that apply to a Python version and a machine.
 
     pip evaluates markers for the Python that it runs with, which is not the image's.
     """
@@ -57,20 +57,20 @@ def wheel_options(python: str, machine: str) -> list[str]:
 
 
 def release_epoch(text: str) -> int:
-    """Return when a release of the Debian archive was made, from its InRelease, in seconds since 1970.
+    """Return the date of a Debian archive's release, from its InRelease, in seconds since 1970.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not an InRelease file.
     """
     dated = DATE.search(text)
     moment = email.utils.parsedate(dated[1]) if dated else None
     if moment is None:
-        raise ValueError("this is no InRelease of a Debian archive: it has no date")
+        raise ValueError("this is not an InRelease file of a Debian archive: it has no date")
     return calendar.timegm(moment)
 
 
 def digest_of(value: object, length: int = 16) -> str:
-    """Return the beginning of the SHA-256 of data, whatever the order of names in it."""
+    """Return the beginning of the SHA-256 of data; the order of keys does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:length]
 
 
@@ -83,7 +83,7 @@ def debian_packages(text: str) -> list[dict[str, str]]:
 def image_sbom(
     requirements: list[str], packages: list[dict[str, str]], image: dict[str, str]
 ) -> dict[str, object]:
-    """Return CycloneDX's list of what an image is made of; `image` has its name, version, revision and suite."""
+    """Return an image's SBOM in CycloneDX; `image` has its name, version, revision and suite."""
     debian = [
         {
             "type": "library",
@@ -119,12 +119,12 @@ def _python_component(line: str) -> dict[str, str]:
 
 
 def _quoted(version: str) -> str:
-    """Write a version as purl demands: an epoch's colon may stay, a plus may not."""
+    """Quote a version for a purl: an epoch's colon may stay, a plus may not."""
     return version.replace("+", "%2B").replace("~", "~")
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

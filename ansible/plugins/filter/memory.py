@@ -3,16 +3,16 @@
 from collections.abc import Iterable
 
 HUNGRY = {"cache", "database", "objects", "registry", "workers"}
-"""The groups whose services want as much memory as they get."""
+"""The groups whose services use all the memory they can get."""
 
 
 def memory_share(total_mib: int, groups: Iterable[str], part: float = 1.0, minimum: int = 0) -> int:
-    """Return the MiB of one of a server's services: a part of its share, which is the same for each that is hungry."""
+    """Return the MiB for one of a server's services: a part of its share, which is equal for all hungry ones."""
     return max(int(total_mib * part / max(len(HUNGRY.intersection(groups)), 1)), minimum)
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

@@ -1,4 +1,4 @@
-"""Filters of the minio role: what its volumes are, and what Prometheus shows to read its figures."""
+"""Filters of the minio role: its volumes, and Prometheus' token for its metrics."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ import re
 from urllib.parse import urlsplit
 
 RANGE = re.compile(r"\{(\d+)\.\.\.(\d+)\}")
-NEVER = 4102444800  # 2100-01-01: a new password of the user ends a token's life
+NEVER = 4102444800  # 2100-01-01: changing the user's password revokes a token
 
 
 def expand(pattern: str) -> list[str]:
@@ -27,7 +27,7 @@ def expand(pattern: str) -> list[str]:
 
 
 def minio_drives(volumes: list[str]) -> dict[str, object]:
-    """Return the folders of one host, the hosts by name (none when it stands alone) and the number of drives in all."""
+    """Return the folders of one host, the names of the hosts (none for a single host), the URL schemes and the total number of drives."""
     drives = [urlsplit(volume) for pattern in volumes for volume in expand(pattern)]
     return {
         "folders": sorted({drive.path for drive in drives}),
@@ -38,7 +38,7 @@ def minio_drives(volumes: list[str]) -> dict[str, object]:
 
 
 def minio_metrics_token(user: str, password: str) -> str:
-    """Return the bearer token with which Prometheus reads the figures as that user (a JWT, HMAC with SHA-512)."""
+    """Return the bearer token with which Prometheus reads the metrics as that user (a JWT, HMAC with SHA-512)."""
     claims = {"exp": NEVER, "sub": user, "iss": "prometheus"}
     signed = ".".join(_base64(json.dumps(part).encode()) for part in ({"alg": "HS512", "typ": "JWT"}, claims))
     return f"{signed}.{_base64(hmac.digest(password.encode(), signed.encode(), hashlib.sha512))}"
@@ -49,7 +49,7 @@ def _base64(data: bytes) -> str:
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

@@ -12,7 +12,7 @@ ANSWERS = ("upstream", "return", "root")
 
 
 def nginx_complete(sites: list[dict], http_port: int, https_port: int) -> list[dict]:
-    """Return the sites with everything that they leave to its default."""
+    """Return the sites with defaults filled in."""
     return [
         {
             "tls": True,
@@ -27,7 +27,7 @@ def nginx_complete(sites: list[dict], http_port: int, https_port: int) -> list[d
 
 
 def nginx_listeners(sites: list[dict], http_port: int) -> list[dict]:
-    """Return each port with whether it speaks TLS; of sites that are complete."""
+    """Return each port of complete sites, with whether it uses TLS."""
     found = {site["port"]: site["tls"] for site in sites}
     if any(site["redirect"] for site in sites):
         found.setdefault(http_port, False)
@@ -35,7 +35,7 @@ def nginx_listeners(sites: list[dict], http_port: int) -> list[dict]:
 
 
 def nginx_ports(sites: list[dict], http_port: int, https_port: int, status_port: int) -> list[dict]:
-    """Return what the module preflight wants to know of the ports."""
+    """Return the ports, as the module preflight takes them."""
     variables = {http_port: "nginx_http_port", https_port: "nginx_https_port"}
     named = [
         (each["port"], variables.get(each["port"], "a port in nginx_sites"))
@@ -48,7 +48,7 @@ def nginx_ports(sites: list[dict], http_port: int, https_port: int, status_port:
 
 
 def nginx_pairs(sites: list[dict]) -> list[str]:
-    """Return the arguments that tell nginx-certificates of every site's certificate and key."""
+    """Return the arguments that pass every site's certificate and key to nginx-certificates."""
     return [
         word
         for site in sites
@@ -82,7 +82,7 @@ def nginx_slots_at(addresses: list[str], ports: list[int]) -> list[dict[str, str
 
 
 def nginx_slots_of(addresses: list[str], ports: list[list[int]]) -> list[dict[str, str]]:
-    """Return a slot for each port of each address, which has ports of its own."""
+    """Return a slot for each port of each address; `ports` lists them per address."""
     return [
         slot for address, own in zip(addresses, ports, strict=True) for slot in nginx_slots_at([address], own)
     ]
@@ -94,7 +94,7 @@ def bracketed(address: str) -> str:
 
 
 def nginx_problems(sites: list[dict], upstreams: list[dict], http_port: int) -> list[dict]:
-    """Return what is wrong with the lists, as the module preflight wants it; the sites are complete."""
+    """Return the errors in the lists, as the module preflight takes them; the sites are complete."""
     names = {upstream["name"] for upstream in upstreams}
     found = [
         *twice("nginx_sites", "name", [site["name"] for site in sites]),
@@ -109,7 +109,7 @@ def nginx_problems(sites: list[dict], upstreams: list[dict], http_port: int) -> 
 
 
 def twice(variable: str, what: str, values: list[str]) -> list[str]:
-    """Return a problem for every value that is there more than once."""
+    """Return a problem for every duplicate value."""
     return [
         f"{variable}: the {what} {value} is given {n} times; give each its own"
         for value, n in Counter(values).items()
@@ -118,7 +118,7 @@ def twice(variable: str, what: str, values: list[str]) -> list[str]:
 
 
 def clashes(sites: list[dict], http_port: int) -> list[str]:
-    """Return a problem for every server name that two sites have on one port, and every port with and without TLS."""
+    """Return a problem for every server name that two sites share on one port, and every port both with and without TLS."""
     ends = [(site["port"], name) for site in sites for name in site["server_names"]]
     ends += [(http_port, name) for site in sites if site["redirect"] for name in site["server_names"]]
     found = twice("nginx_sites", "pair of port and server name", [f"{port} {name}" for port, name in ends])
@@ -133,7 +133,7 @@ def clashes(sites: list[dict], http_port: int) -> list[str]:
 
 
 def site_problems(site: dict, upstreams: set[str]) -> list[str]:
-    """Return what is wrong with one site."""
+    """Return the errors in one site."""
     where = f"nginx_sites: {site['name']}"
     found = (
         []
@@ -160,7 +160,7 @@ def site_problems(site: dict, upstreams: set[str]) -> list[str]:
 
 
 def location_problems(location: dict, upstreams: set[str]) -> list[str]:
-    """Return what is wrong with one location."""
+    """Return the errors in one location."""
     found = (
         []
         if PATH.fullmatch(location["path"])
@@ -175,7 +175,7 @@ def location_problems(location: dict, upstreams: set[str]) -> list[str]:
         )
     if location.get("return"):
         if unused := [name for name in ("rate", "allow") if location.get(name)]:
-            found.append(f"{' and '.join(unused)} would not hold for a return, which goes before; leave out")
+            found.append(f"{' and '.join(unused)} would not apply to a return, which comes first; leave out")
         answer = location["return"]
         if bool(answer.get("location")) != (300 < answer["status"] < 309):
             found.append(
@@ -185,7 +185,7 @@ def location_problems(location: dict, upstreams: set[str]) -> list[str]:
 
 
 def upstream_problems(upstream: dict) -> list[str]:
-    """Return what is wrong with one upstream."""
+    """Return the errors in one upstream."""
     where = f"nginx_upstreams: {upstream['name']}"
     found = (
         []
@@ -206,13 +206,13 @@ def upstream_problems(upstream: dict) -> list[str]:
 
 
 def nginx_quote(text: object) -> str:
-    """Return a text as one parameter of Nginx's, in which nothing is a variable."""
+    """Quote a text as one Nginx parameter, without variables."""
     escaped = str(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped.replace("$", "${__dollar}")}"'
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

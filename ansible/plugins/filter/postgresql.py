@@ -1,4 +1,4 @@
-"""What the role postgresql computes: its tuning, the text of its files, and what must be true of its variables."""
+"""What the role postgresql computes: its tuning, the text of its files, and conditions on its variables."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 LARGEST_SHARED_BUFFERS_MIB = 16 * 1024
 LARGEST_MAINTENANCE_MIB = 2 * 1024
 WORKERS = 8
-"""PostgreSQL's own default of max_worker_processes, and the least here."""
+"""PostgreSQL's own default of max_worker_processes, and the minimum here."""
 
 # The settings that PostgreSQL 15 and 17 read only at start: `SELECT name FROM pg_settings WHERE context = 'postmaster'`.
 RESTART = frozenset(
@@ -84,10 +84,10 @@ RESTART = frozenset(
 
 
 def tuning(memory_mib: int, cores: int, connections: int) -> dict[str, str | int]:
-    """Return settings for a server that may count on this memory and these cores.
+    """Return settings for a server with this much memory and this many cores.
 
-    A quarter of the memory is PostgreSQL's own cache and half is left to the system's. What sorts and hashes take comes from the
-    last quarter, shared by all connections, as if each used two at a time.
+    A quarter of the memory is PostgreSQL's own cache and half is left to the system's. Sorts and hashes share the last quarter,
+    as if each connection used two at a time.
     """
     memory, half = int(memory_mib), max(1, int(cores) // 2)
     return {
@@ -103,7 +103,7 @@ def tuning(memory_mib: int, cores: int, connections: int) -> dict[str, str | int
 
 
 def settings(values: dict[str, object], *, restart: bool) -> str:
-    """Return the lines of those settings that need a restart, or of the others; what is None is left out."""
+    """Return the lines of the settings that need a restart, or of the others; None is left out."""
     chosen = {
         key: value for key, value in values.items() if needs_restart(key) == restart and value is not None
     }
@@ -111,12 +111,12 @@ def settings(values: dict[str, object], *, restart: bool) -> str:
 
 
 def needs_restart(key: str) -> bool:
-    """Tell whether a setting is read only at start; an extension's may be."""
+    """Tell whether a setting is read only at start; an extension's may be, so it counts as one."""
     return key.lower() in RESTART or "." in key
 
 
 def setting(value: object) -> str:
-    """Quote a setting as postgresql.conf wants it."""
+    """Quote a setting for postgresql.conf."""
     text = {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
     if "\n" in text:
         raise ValueError(f"a setting is one line: {text!r}")
@@ -124,7 +124,7 @@ def setting(value: object) -> str:
 
 
 def names(value: str | list[str]) -> str:
-    """Return a name, or names, as pg_hba.conf wants them; what is no plain name is quoted and then loses its special meaning."""
+    """Return a name, or names, for pg_hba.conf; all but plain names are quoted, and so lose any special meaning."""
     given = [value] if isinstance(value, str) else value
     return ",".join(
         each if re.fullmatch(r"[+@]?[a-z_][a-z0-9_-]*", each) else '"' + each.replace('"', '""') + '"'
@@ -151,13 +151,13 @@ def hba_of_database(database: dict) -> str:
 
 
 def hba_from(login: dict, sources: dict[str, list[str]], more: list[str]) -> list[dict]:
-    """Return an entry of postgresql_hba for each address and network of firewall_sources, and for more of them."""
+    """Return an entry of postgresql_hba for each address and network of firewall_sources, and each of `more`."""
     networks = [ipaddress.ip_network(each) for each in (*sources["ip"], *sources["ip6"], *more)]
     return [{"address": str(network), **login} for network in networks]
 
 
 def hba_conditions(entries: list[dict]) -> list[dict]:
-    """Return what must be true of postgresql_hba, for the module preflight."""
+    """Return the conditions on postgresql_hba, for the module preflight."""
     return [
         {
             "that": entry["type"] != "host"
@@ -170,7 +170,7 @@ def hba_conditions(entries: list[dict]) -> list[dict]:
 
 
 def loopback(address: str) -> bool:
-    """Tell whether an address or a network is of the host alone."""
+    """Tell whether an address or a network is loopback."""
     try:
         return ipaddress.ip_network(address, strict=False).is_loopback
     except ValueError:
@@ -178,7 +178,7 @@ def loopback(address: str) -> bool:
 
 
 def role_conditions(roles: list[dict], strong: list[str]) -> list[dict]:
-    """Return what must be true of postgresql_roles, for the module preflight; `strong` names those with a strong password."""
+    """Return the conditions on postgresql_roles, for the module preflight; `strong` names those with a strong password."""
     conditions = []
     for role in roles:
         name, password = role["name"], role["password"]
@@ -190,19 +190,19 @@ def role_conditions(roles: list[dict], strong: list[str]) -> list[dict]:
             },
             {
                 "that": str(password).isascii(),
-                "problem": f"{theirs} not ASCII, which clients may encode in another way; choose another",
+                "problem": f"{theirs} not ASCII, and clients may encode it differently; choose another",
             },
             {
                 "that": re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", name) is not None
                 and not re.match(r"pg_|postgres$", name),
-                "problem": f"postgresql_roles: {name} is no name for a role; use a-z, 0-9 and _, and neither postgres nor pg_",
+                "problem": f"postgresql_roles: {name} is not a valid role name; use a-z, 0-9 and _, and neither postgres nor pg_",
             },
         ]
     return conditions
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

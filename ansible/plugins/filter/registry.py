@@ -12,10 +12,10 @@ BCRYPT = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
 
 
 def htpasswd(users: list[dict], secret: str, rounds: int = 8) -> str:
-    """Return a file of users with the bcrypt hashes of their passwords, each of 72 bytes at most; equal users give an equal file.
+    """Return a htpasswd file with bcrypt hashes of the passwords (maximum 72 bytes each); equal users give an equal file.
 
-    A salt is drawn from the secret and the user's name, never from the password: it stands in the hash for all to read.
-    `rounds` is a logarithm; few will do for strong passwords, and the registry computes a hash at every request.
+    A salt is derived from the secret and the user's name, never from the password: the hash shows it in plain text.
+    `rounds` is a logarithm; a low value is enough for strong passwords, and the registry computes a hash at every request.
     """
     lines = []
     for user in users:
@@ -27,7 +27,7 @@ def htpasswd(users: list[dict], secret: str, rounds: int = 8) -> str:
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

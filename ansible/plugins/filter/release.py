@@ -1,4 +1,4 @@
-"""What a release of the whole fleet is: units, each a service on a host, and the release that each is to run."""
+"""A release of the whole fleet: its units, each a service on a host, and the release that each is to run."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,13 +12,13 @@ FIRST = {
     "changes": ["a first release, once this host has Docker"],
     "must_roll": True,
 }
-"""What is known of a unit whose host check mode has found bare."""
+"""A unit on a host that check mode has found bare."""
 
 
 def release_units(hostvars: Mapping, groups: Mapping) -> list[dict[str, Any]]:
-    """Return the units that the roles have prepared: host by host, so that one host at a time is changing.
+    """Return the units that the roles have prepared: host by host, so that one host changes at a time.
 
-    A bare host cannot be prepared in check mode, and has the release before it all the same.
+    A bare host cannot be prepared in check mode, but will still get the release.
     """
     return [
         {"host": host, "service": service, **(FIRST if prepared.get("skipped") else kept(prepared))}
@@ -34,14 +34,14 @@ def hosts_of(groups: Mapping) -> list[str]:
 
 
 def kept(prepared: Mapping) -> dict[str, Any]:
-    """Return what a roll needs of what app_service has told."""
+    """Return the results of app_service that a roll needs."""
     return {name: prepared[name] for name in ("release", "current", "changes", "must_roll")}
 
 
 def release_units_of(manifest: Mapping, current: Mapping, hosts: Iterable[str]) -> list[dict[str, Any]]:
-    """Return an older manifest's units on these hosts; `current` is the one that runs, to which a failed return goes back.
+    """Return an older manifest's units on these hosts; `current` is the running one, to which a failed rollback returns.
 
-    A host that the manifest names and that is no longer there cannot go back, and does not keep the others from it.
+    A host that the manifest names but that no longer exists is skipped, and does not keep the others from rolling back.
     """
     running = current.get("units", {})
     return [
@@ -60,18 +60,18 @@ def release_units_of(manifest: Mapping, current: Mapping, hosts: Iterable[str]) 
 
 
 def release_undone(rolled: Iterable[Mapping], action: str) -> list[Mapping]:
-    """Return the units that go back when a release fails, the last first.
+    """Return the units to roll back when a release fails, last one first.
 
-    What ran before a deploy was seen on the host, and nothing is an answer too. What ran before a return is what the
-    manifest says, and where that says nothing the host is left as it is.
+    What ran before a deploy was read from the host, and may be nothing. What ran before a rollback is read from the manifest;
+    a host that it does not name is left alone.
     """
     return [unit for unit in rolled if unit["current"] or action == "deploy"][::-1]
 
 
 def release_waves(units: Iterable[Mapping], action: str) -> list[list[Mapping]]:
-    """Return the units that have to roll, in groups that roll at once: host after host, and all together on the way back.
+    """Return the units that have to roll, in waves: host by host for a deploy, all at once for a rollback.
 
-    What is gone back to has run before, and is wanted soon.
+    A rollback's target has run before, and is urgent.
     """
     due = [unit for unit in units if unit["must_roll"]]
     if action == "rollback":
@@ -83,13 +83,13 @@ def release_waves(units: Iterable[Mapping], action: str) -> list[list[Mapping]]:
 
 
 def release_kept(releases: Iterable[Mapping], unit: Mapping) -> list[str]:
-    """Return the releases of a unit's service that manifests name, so that each of these can be gone back to."""
+    """Return the releases of a unit's service that manifests name, to keep for rollbacks."""
     named = {each["units"].get(unit["host"], {}).get(unit["service"]) for each in releases}
     return sorted(named - {None})
 
 
 def release_plan(units: Iterable[Mapping], webhook: Mapping) -> list[str]:
-    """Return in words what a release will change, a line for each change on each host, and for Telegram's part."""
+    """Describe what a release will change, one line for each change on each host, and one for the webhook."""
     lines = [
         f"{unit['host']}: {unit['service']}: {change}"
         for unit in units
@@ -106,7 +106,7 @@ def release_manifest(
 ) -> dict[str, Any]:
     """Return the manifest to record: what each host runs from now on.
 
-    Hosts that this release left out run what the newest of the manifests `before` says, if they are still there.
+    Hosts that this release left out keep what the newest of the manifests `before` says, if they still exist.
     """
     newest: Mapping = next(iter(before), {"units": {}})["units"]
     found = {host: dict(services) for host, services in newest.items() if host in hosts_of(groups)}
@@ -116,12 +116,12 @@ def release_manifest(
 
 
 def release_target(releases: list[Mapping], current: Mapping, wanted: str) -> Mapping:
-    """Return the manifest to go back to: the one that is wanted, else the newest before the current one.
+    """Return the manifest to roll back to: the wanted one, else the newest before the current one.
 
-    After a return the current one is a copy of an older one, and what counts is what lies before that.
+    After a rollback the current one is a copy of an older one, and the search begins before that.
 
     Raises:
-        ValueError: there is none; names those that there are.
+        ValueError: there is none; lists those that exist.
     """
     known = ", ".join(each["id"] for each in releases) or "none"
     if wanted:
@@ -137,7 +137,7 @@ def release_target(releases: list[Mapping], current: Mapping, wanted: str) -> Ma
 
 
 def release_list(releases: Iterable[Mapping], current: Mapping) -> list[str]:
-    """Return a line for each release, the one that runs marked."""
+    """Return a line for each release, with the current one marked."""
     return [
         f"{'*' if each['id'] == current.get('id') else ' '} {each['id']}  {each.get('image', '')}  by {each['who']}"
         for each in releases
@@ -145,7 +145,7 @@ def release_list(releases: Iterable[Mapping], current: Mapping) -> list[str]:
 
 
 def release_why(result: Mapping) -> str:
-    """Return what a failed task says: of a loop what its failed items say, each with its unit."""
+    """Return a failed task's message; of a loop that of each failed item, with its unit."""
     failed = [each for each in result.get("results", []) if each.get("failed") or each.get("unreachable")]
     said = [f"{named(each)}{each.get('msg', '')}" for each in failed]
     return "\n".join(said) or str(result.get("msg", "it says nothing"))
@@ -158,7 +158,7 @@ def named(result: Mapping) -> str:
 
 
 def release_reverted(results: Iterable[Mapping]) -> str:
-    """Return in words what became of the units that were to go back."""
+    """Describe the result of rolling back each unit."""
     lines = [
         f"{unit['service']} on {unit['host']} "
         + (
@@ -173,7 +173,7 @@ def release_reverted(results: Iterable[Mapping]) -> str:
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

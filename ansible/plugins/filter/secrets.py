@@ -11,13 +11,13 @@ READ = re.compile(r"\bvault_[a-z0-9_]+\b(?! *\| *default)")
 
 
 def vault_names(root: str) -> list[str]:
-    """Return the names `vault_*` that roles' defaults and the wiring of a repository read; those with a default may be missing."""
+    """Return the names `vault_*` that a repository's role defaults and wiring read, without those that have a default."""
     files = [file for pattern in SOURCES for file in Path(root).glob(pattern)]
     return sorted({name for file in files for name in names_in(yaml.safe_load(file.read_text()))})
 
 
 def names_in(value: Any) -> list[str]:
-    """Return the names that the texts of a value read, however deep they are."""
+    """Return the names that the texts of a value read, at any depth."""
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list):
@@ -26,7 +26,7 @@ def names_in(value: Any) -> list[str]:
 
 
 class FilterModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def filters(self) -> dict[str, object]:
         """Return the filters by name."""

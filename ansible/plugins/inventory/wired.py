@@ -1,4 +1,4 @@
-"""Reads an environment's inventory over the wiring that all environments share."""
+"""Reads an environment's inventory on top of the wiring that all environments share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from ansible.plugins.inventory.yaml import InventoryModule as YamlInventory
 
 DOCUMENTATION = r"""
 name: wired
-short_description: YAML inventory that is read over inventories/common
+short_description: YAML inventory on top of inventories/common
 description:
-  - Reads YAML inventories like the plugin yaml, and before the first of them those in C(inventories/common), unless they were read.
-    So C(-i inventories/staging) alone has the groups and variables that all environments share, and what it says itself goes
-    before them.
-  - Refuses an inventory that does not exist, and a C(hosts.yml) after which no server is in any group.
+  - Reads YAML inventories like the plugin yaml, and before the first one those in C(inventories/common), unless already read.
+    So C(-i inventories/staging) alone has the groups and variables that all environments share, and its own override them.
+  - Rejects an inventory that does not exist, and a C(hosts.yml) that leaves every group without servers.
 options:
   yaml_extensions: {description: Endings of inventory files., type: list, elements: string, default: [.yaml, .yml, .json]}
 author: [Aisha]
@@ -27,12 +26,12 @@ SERVERS = "servers"
 
 
 class InventoryModule(YamlInventory):
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     NAME = "wired"
 
     def verify_file(self, path: str) -> bool:
-        """Take YAML files, and a path that does not exist, to say so; a list of hosts has commas."""
+        """Accept YAML files, and missing paths, to report them; a list of hosts has commas."""
         return super().verify_file(path) or not ("," in path or Path(path).exists())
 
     def parse(self, inventory: Any, loader: Any, path: str, cache: bool = True) -> None:
@@ -52,16 +51,16 @@ def wiring() -> list[Path]:
     """Return the files that all environments share.
 
     Raises:
-        AnsibleParserError: there are none; without them a server would be set up with roles' defaults alone.
+        AnsibleParserError: they are missing; without them servers would be set up with the roles' defaults alone.
     """
     if not (COMMON / "hosts.yml").exists():
         raise AnsibleParserError(
-            f"{COMMON} is missing, which says how services reach each other: restore it from git"
+            f"{COMMON} is missing; it says how services reach each other. Restore it from git"
         )
     return sorted(COMMON.glob("*.yml"))
 
 
 def environments() -> list[str]:
-    """Return the folders that can be named with -i."""
+    """Return the folders that -i accepts."""
     folders = sorted(path.parent for path in INVENTORIES.glob("*/hosts.yml"))
     return [f"inventories/{folder.name}" for folder in folders if folder != COMMON]

@@ -1,4 +1,4 @@
-"""The record of what was last applied on this host; it is written afterwards, so that a killed run is made up for."""
+"""The record of what was last applied on this host. It is written afterwards, so that the run after a killed one applies it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FOLDER = Path("/var/lib/aisha/applied")
 
 
 def applied(name: str) -> dict[str, Any]:
-    """Return what was last applied under a name; nothing when that is not known."""
+    """Return what was last applied under a name; nothing when that is unknown."""
     try:
         return read_json(FOLDER / f"{name}.json")
     except (OSError, ValueError):

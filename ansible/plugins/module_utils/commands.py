@@ -1,4 +1,4 @@
-"""Commands that fail with their own words."""
+"""Commands whose errors carry their output."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 
 class CommandError(Exception):
-    """A command failed; says which, and what it said."""
+    """A command failed; says which, and what it printed."""
 
     def __init__(self, command: tuple[str, ...], said: str) -> None:
         super().__init__(f"{' '.join(command)}: {said}")
@@ -17,10 +17,10 @@ class CommandError(Exception):
 def run(
     *command: str, check: bool = True, stdin: str | None = None, env: Mapping[str, str] | None = None
 ) -> str:
-    """Run a command and return what it printed, without spaces around it.
+    """Run a command and return what it printed, stripped of whitespace.
 
     Raises:
-        CommandError: it failed and that is not allowed, or it does not exist.
+        CommandError: it failed and `check` is set, or it does not exist.
     """
     try:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The containers of an app's services, by Docker's command line."""
+"""The containers of an app's services, through Docker's command line."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SLOT_NAMES = "abcdefgh"
 POLL_SECONDS = 0.1
 LOG_LINES = 10
 LINE_LENGTH = 600
-"""An exception in a JSON line says what it is at its end."""
+"""Longer lines keep their end, where a JSON line has the exception's message."""
 
 
 class ContainerError(Exception):
-    """Docker refuses, or a container is no good; says which and why."""
+    """A docker command or a container failed; says which and why."""
 
 
 def docker(*arguments: str, check: bool = True, env: Mapping[str, str] | None = None) -> str:
@@ -51,22 +51,22 @@ def name_of(container: dict[str, Any]) -> str:
 
 
 def is_up(container: dict[str, Any]) -> bool:
-    """Tell whether a container runs and is not being restarted over and over."""
+    """Tell whether a container runs and is not in a restart loop."""
     return bool(container["State"]["Running"] and not container["State"]["Restarting"])
 
 
 def is_wanted(container: dict[str, Any], release: str) -> bool:
-    """Tell whether a container is one of the release and serves."""
+    """Tell whether a container belongs to the release and serves."""
     return label(container, "release") == release and is_up(container) and not is_ending(container)
 
 
 def is_ending(container: dict[str, Any]) -> bool:
-    """Tell whether a container was told to end: it will not be restarted."""
+    """Tell whether a container was told to stop: it will not be restarted."""
     return bool(container["HostConfig"]["RestartPolicy"]["Name"] == "no")
 
 
 def confinement(manifest: dict[str, Any], folder: Path) -> list[str]:
-    """Return the arguments of `docker run` that say what a container may do and see."""
+    """Return the arguments of `docker run` that limit what a container can do and see."""
     options = manifest["options"]
     memory = f"{options['memory_mib']}m"
     return [
@@ -76,7 +76,7 @@ def confinement(manifest: dict[str, Any], folder: Path) -> list[str]:
         "--security-opt=no-new-privileges",
         f"--pids-limit={options['pids']}",
         *([f"--memory={memory}", f"--memory-swap={memory}"] if options["memory_mib"] else []),
-        *([f"--cpus={options['cpus']}"] if options.get("cpus") else []),  # releases of before know none
+        *([f"--cpus={options['cpus']}"] if options.get("cpus") else []),  # older releases have none
         f"--tmpfs=/tmp:rw,noexec,nosuid,nodev,size={options['scratch_mib']}m,mode=1777",
         f"--mount=type=bind,source={folder / 'secrets'},target={SECRETS},readonly",
         *(
@@ -88,7 +88,7 @@ def confinement(manifest: dict[str, Any], folder: Path) -> list[str]:
 
 
 def health_command(options: dict[str, Any]) -> str:
-    """Return the command by which Docker asks a container whether it lives; the image has Python and no curl."""
+    """Return the command of Docker's health check; the image has Python but no curl."""
     url = f"http://127.0.0.1:{options['ready_port']}{options['live_path']}"
     return f"python3 -c \"import urllib.request; urllib.request.urlopen('{url}', timeout=5)\""
 
@@ -101,7 +101,7 @@ def container_name(service: str, instance: int, slot: int) -> str:
 def run_arguments(
     manifest: dict[str, Any], release: str, folder: Path, instance: int, slot: int
 ) -> list[str]:
-    """Return the arguments of `docker run` for one container of a release, whose files are in the folder."""
+    """Return the arguments of `docker run` for one container of a release; `folder` has the release's files."""
     options = manifest["options"]
     name = container_name(manifest["service"], instance, slot)
     labels = {"service": manifest["service"], "instance": instance, "slot": slot, "release": release}
@@ -135,10 +135,10 @@ def restarts_of(name: str) -> int:
 
 
 def wait_until_ready(name: str, options: dict[str, Any], restarts: int) -> None:
-    """Wait until a container, which had been restarted so many times before, says that it is ready.
+    """Wait until a container, restarted `restarts` times before, is ready.
 
     Raises:
-        ContainerError: it ended, or was not ready in time.
+        ContainerError: it exited, was restarted, or was not ready in time.
     """
     until = time.monotonic() + options["ready_seconds"]
     said = "no answer"
@@ -155,10 +155,8 @@ def wait_until_ready(name: str, options: dict[str, Any], restarts: int) -> None:
 
 
 def end_of(container: dict[str, Any]) -> str:
-    """Return in words how a container ended; one that Docker has restarted meanwhile does not know its status."""
-    return (
-        "ended and was started anew" if is_up(container) else f"ended with {container['State']['ExitCode']}"
-    )
+    """Return in words how a container exited; after a restart by Docker the exit status is lost."""
+    return "exited and was restarted" if is_up(container) else f"exited with {container['State']['ExitCode']}"
 
 
 def ask(address: str, port: int, path: str) -> str:
@@ -176,15 +174,15 @@ def ask(address: str, port: int, path: str) -> str:
 
 
 def words_of(name: str) -> str:
-    """Return the last lines that a container has logged."""
-    command = ("docker", "logs", f"--tail={LOG_LINES}", name)  # standard error is as good as standard output
+    """Return the last lines of a container's log."""
+    command = ("docker", "logs", f"--tail={LOG_LINES}", name)  # standard error counts as output, too
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
     lines = done.stdout.decode(errors="replace").strip().splitlines()
     return "\n".join(line if len(line) <= LINE_LENGTH else f"...{line[-LINE_LENGTH:]}" for line in lines)
 
 
 def pull(image: str, registry: dict[str, str]) -> None:
-    """Pull an image unless it is here; the login is in a folder of its own, and gone afterwards."""
+    """Pull an image unless it is here; the login is kept in a temporary folder only."""
     if docker("image", "inspect", "--format={{.Id}}", image, check=False):
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -195,5 +193,5 @@ def pull(image: str, registry: dict[str, str]) -> None:
             try:
                 run(*login, stdin=registry["password"], env=environment)
             except CommandError as error:
-                raise ContainerError(f"{address} does not let {user} in: {error.said}") from error
+                raise ContainerError(f"{address} rejects the login of {user}: {error.said}") from error
         docker("pull", "--quiet", image, env=environment)

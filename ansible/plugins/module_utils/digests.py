@@ -8,16 +8,16 @@ from pathlib import Path
 
 
 def of_text(text: str) -> str:
-    """Return a text's."""
+    """Return the digest of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def of_value(value: object) -> str:
-    """Return that of a value as JSON; the order of a dictionary's keys does not matter."""
+    """Return the digest of a value as JSON; the order of keys does not matter."""
     return of_text(json.dumps(value, sort_keys=True))
 
 
 def of_file(path: Path) -> str:
-    """Return a file's, however large it is."""
+    """Return the digest of a file, read in chunks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all: written beside their place, and renamed into it."""
+"""Atomic writes: files are written beside their place, and renamed into it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from typing import Any, BinaryIO
 
 @contextlib.contextmanager
 def replacing(path: Path, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> Iterator[BinaryIO]:
-    """Give a file to write to, which takes the place of the one at `path` when the block ends.
+    """Yield a file to write to, which replaces the one at `path` when the block ends.
 
-    It is removed when the block raises. Nobody else can read it before it has its mode and its owner, the numbers of a
-    user and a group.
+    It is removed when the block raises. Nobody else can read it before it has its mode and its owner, a uid and a gid.
     """
     partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)  # of a run that was killed
+    partial.unlink(missing_ok=True)  # left by a killed run
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         try:
             yield file
@@ -48,7 +47,7 @@ def write_json(path: Path, value: object, *, mode: int = 0o644) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON document says; nothing when it is missing."""
+    """Return a JSON document; an empty one when the file is missing."""
     try:
         found: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
@@ -57,7 +56,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def link(path: Path, target: str | Path) -> None:
-    """Have a symbolic link lead to a target, without a moment in which there is none."""
+    """Point a symbolic link at a target atomically."""
     partial = path.with_name(f".{path.name}.partial")
     partial.unlink(missing_ok=True)
     partial.symlink_to(target)
@@ -65,7 +64,7 @@ def link(path: Path, target: str | Path) -> None:
 
 
 def take_place(new: Path, place: Path) -> None:
-    """Give a folder the name of another, which is removed; who has files of that open goes on reading them."""
+    """Replace a folder by another; processes with open files of the old one can go on reading them."""
     old = place.with_name(f".{place.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if place.exists():

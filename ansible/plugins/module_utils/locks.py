@@ -1,4 +1,4 @@
-"""One run at a time on this host: what a killed run has started may still be at work."""
+"""One run at a time on this host: a killed run's module may still be running."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait for the lock that is a file, and hold it; a process that ends lets go of it."""
+    """Wait for a file lock and hold it; it is released when the process exits."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

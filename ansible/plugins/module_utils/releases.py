@@ -1,4 +1,4 @@
-"""The releases of an app's services on this host: a folder each, named by what is in it, that nothing changes."""
+"""The releases of an app's services on this host: an immutable folder each, named by a digest of its content."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OPTIONS = (
 
 
 def manifest_of(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return what a release is made of; of its secrets the digests."""
+    """Return the content of a release, with digests in place of the secrets."""
     return {
         "service": parameters["service"],
         "image": parameters["image"],
@@ -51,7 +51,7 @@ def release_of(manifest: dict[str, Any]) -> str:
 
 
 def changes_between(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return in words what changes from one manifest to another, or from none; values of secrets are in neither."""
+    """Describe the changes from one manifest, or from none, to another; neither contains secret values."""
     if not old:
         return [f"first release, {new['image']}"]
     words = [f"image {old['image']} -> {new['image']}"] if old["image"] != new["image"] else []
@@ -62,7 +62,7 @@ def changes_between(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Give the names that differ, sorted, each with its value before and after."""
+    """Yield the names that differ, sorted, each with its old and new value."""
     for name in sorted(old.keys() | new.keys()):
         before, after = old.get(name), new.get(name)
         if before != after:
@@ -79,12 +79,12 @@ class Releases:
         self._restarts = self.folder / "restarts.json"
 
     def manifest(self, release: str) -> dict[str, Any]:
-        """Return a release's manifest; nothing when it is not here."""
+        """Return a release's manifest; empty when it is not on this host."""
         return read_json(self.folder / release / MANIFEST)
 
     @property
     def current(self) -> str:
-        """The release that was brought up last."""
+        """The release that was started last."""
         return self._current.readlink().name if self._current.is_symlink() else ""
 
     def remember(self, release: str) -> None:
@@ -95,16 +95,18 @@ class Releases:
             self._current.unlink(missing_ok=True)
 
     def remember_restarts(self, restarts: dict[str, int]) -> None:
-        """Keep how often Docker had restarted each container, by its name, when it was ready."""
-        self.folder.mkdir(parents=True, exist_ok=True)  # where nothing was ever prepared, and all is to end
+        """Record how often Docker had restarted each container, by name, when it was ready."""
+        self.folder.mkdir(
+            parents=True, exist_ok=True
+        )  # missing when all is to stop and nothing was ever prepared
         write_json(self._restarts, restarts)
 
     def restarts(self) -> dict[str, int]:
-        """Return what was kept of that."""
+        """Return the recorded restarts."""
         return read_json(self._restarts)
 
     def write(self, manifest: dict[str, Any], secrets: dict[str, Any]) -> None:
-        """Write a release's folder, whole or not at all."""
+        """Write a release's folder atomically."""
         self.folder.mkdir(parents=True, exist_ok=True)
         RELEASES.chmod(0o700)
         partial = Path(tempfile.mkdtemp(dir=self.folder, prefix=".new-"))
@@ -120,7 +122,7 @@ class Releases:
         take_place(partial, self.folder / release_of(manifest))
 
     def is_whole(self, release: str) -> bool:
-        """Tell whether a release's folder has what its manifest says."""
+        """Tell whether a release's folder matches its manifest."""
         manifest = self.manifest(release)
         secrets = self.folder / release / "secrets"
         try:
@@ -132,7 +134,7 @@ class Releases:
             return False
 
     def remove_all_but(self, kept: set[str]) -> set[str]:
-        """Remove releases, and return the images that no release on this host has any more."""
+        """Remove the other releases, and return the images that no release on this host uses any more."""
         folders = [each for each in self.folder.iterdir() if each.is_dir() and not each.is_symlink()]
         gone = [each for each in folders if each.name not in kept and not each.name.startswith(".")]
         images = {manifest["image"] for each in gone if (manifest := self.manifest(each.name))}

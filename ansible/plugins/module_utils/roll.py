@@ -1,4 +1,4 @@
-"""A service is brought from one release to another without a gap."""
+"""Rolls a service from one release to another without downtime."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from ansible.module_utils.releases import Releases
 class Roll:
     """Brings the service's instances to a release.
 
-    1. Containers that have ended, and those of an unfinished earlier run that nobody waits for, are removed.
+    1. Containers that have exited, and those of an unfinished earlier run that nobody waits for, are removed.
     2. For each instance without a container of the release, one is started in a free slot, beside the old one.
-    3. Each must become ready in time, and stay up; else those that were started are removed, and nothing has changed.
-    4. The instances' other containers are told to end: awaited, or left to finish their work.
-    5. Instances above the number that is wanted end.
+    3. Each must become ready in time and stay up; otherwise the started ones are removed, and nothing has changed.
+    4. The instances' other containers are told to stop, and either awaited or left to drain in the background.
+    5. Instances above the wanted number are stopped.
     """
 
     def __init__(self, releases: Releases, release: str) -> None:
@@ -43,10 +43,10 @@ class Roll:
         self.seconds_until_ready = 0.0
 
     def __call__(self) -> None:
-        """Do it.
+        """Roll.
 
         Raises:
-            ContainerError: a container did not become ready; the old ones still serve.
+            ContainerError: a container did not become ready; the old ones are still serving.
         """
         self._remove_ended()
         started: list[str] = []
@@ -84,7 +84,7 @@ class Roll:
         return int(label(container, "instance")) > self.options["instances"] and not is_ending(container)
 
     def _running(self, instance: int) -> str:
-        """Return the name of the container that runs the release already, if there is one."""
+        """Return the name of the container that already runs the release, if there is one."""
         good = [each for each in self._mine(instance) if is_wanted(each, self.release)]
         return name_of(good[0]) if good else ""
 
@@ -94,7 +94,7 @@ class Roll:
                 docker("rm", "--force", each["Id"])
 
     def _start(self, instance: int, started: list[str]) -> str:
-        """Start a container in a free slot; one that neither serves nor ends makes room, then the oldest that ends."""
+        """Start a container in a free slot. To free one, remove containers that neither serve nor drain, then the oldest draining one."""
         mine = self._mine(instance)
         serving = [each for each in mine if is_up(each) and label(each, "release") == self.releases.current]
         for each in sorted(mine, key=lambda each: (is_ending(each), each["Created"])):
@@ -104,14 +104,14 @@ class Roll:
         taken = {int(label(each, "slot")) for each in mine}
         slot = next(slot for slot in range(self.options["slots"]) if slot not in taken)
         name = container_name(self.releases.service, instance, slot)
-        docker("rm", "--force", name, check=False)  # created, and never started, by a run that was killed
+        docker("rm", "--force", name, check=False)  # created but never started by a killed run
         folder = self.releases.folder / self.release
         started.append(name)
         docker("run", *run_arguments(self.manifest, self.release, folder, instance, slot))
         return name
 
     def _retire(self, containers: list[dict[str, Any]]) -> None:
-        """Tell containers to end, for good; all of them first, then wait for those that are to be awaited."""
+        """Tell all containers to stop, without a restart; then wait for those that are to be awaited."""
         for each in containers:
             if each["State"]["Running"] and not is_ending(each):
                 docker("update", "--restart=no", each["Id"])
@@ -126,10 +126,10 @@ class Roll:
 
 
 def roll_or_revert(releases: Releases, release: str) -> Roll:
-    """Bring a service to a release; when that fails, to the one that ran before.
+    """Roll a service to a release; on failure, back to the one before.
 
     Raises:
-        ContainerError: the service stays as it was; says so, or that it could not be brought back.
+        ContainerError: the roll failed; says whether the rollback succeeded.
     """
     rolling, before = Roll(releases, release), releases.current
     try:
@@ -140,7 +140,7 @@ def roll_or_revert(releases: Releases, release: str) -> Roll:
 
 
 def reverted(releases: Releases, release: str, before: str) -> str:
-    """Have the release of before run again, and tell in words whether it does."""
+    """Roll back to the release before, and report in words whether that succeeded."""
     if not before or before == release:
         return "nothing ran before"
     try:
@@ -151,7 +151,7 @@ def reverted(releases: Releases, release: str, before: str) -> str:
 
 
 def failures(releases: Releases, release: str) -> list[str]:
-    """Return what is wrong with the containers of a release that were ready once."""
+    """Return what has gone wrong with the containers of a release since they were ready."""
     restarts = releases.restarts()
     serving = [
         each
@@ -168,7 +168,7 @@ def failures(releases: Releases, release: str) -> list[str]:
 
 
 def forget_others(releases: Releases, kept: list[str]) -> None:
-    """Remove the releases that nobody wants to keep and that do not run, and images that no release here has."""
+    """Remove releases that are neither kept nor running, and images that no release here uses."""
     running = {label(each, "release") for each in containers_of(releases.service)}
     for image in releases.remove_all_but(running | {releases.current, *kept}):
         docker("image", "rm", image, check=False)

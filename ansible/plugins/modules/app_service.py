@@ -1,39 +1,39 @@
 #!/usr/bin/python
-"""Run the instances of an app's service as containers of one release, and change the release without a gap."""
+"""Run an app's service as containers of one release, and switch releases without downtime."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: app_service
-short_description: Run the instances of an app's service as containers of one release, and change the release without a gap
+short_description: Run an app's service as containers of one release, and switch releases without downtime
 description:
-  - A release of a service on a host is a folder, named by a digest of what is in it, with the image's digest, the environment,
-    the options and the secrets. Nothing of it changes afterwards, so that an older one runs again as it ran.
-  - O(state=prepared) writes that folder and pulls the image. Nothing that runs is touched.
+  - A release of a service on a host is an immutable folder, named by a digest of its content (the image's digest, the environment,
+    the options and the secrets). So an older release can run again exactly as it did.
+  - O(state=prepared) writes that folder and pulls the image. Running containers are not touched.
   - O(state=running) brings every instance to a release. It starts the new containers beside the old ones, waits until all are
-    ready, and only then stops the old ones. It looks at the containers that there are, so a run that was killed is
-    made good by the next.
-  - When a new container is not ready in time, or ends, the new ones are removed, the old ones have never stopped, and the module fails
-    with the container's last words.
-  - O(state=once) runs one container of a release to its end, and fails with its words when it fails.
-  - O(state=watched) fails when a container of the release has ended or was restarted since it was ready.
+    ready, and only then stops the old ones. It starts from the containers that exist, so the next run completes one that was
+    killed.
+  - When a new container exits or is not ready in time, the new ones are removed, the old ones keep running, and the module fails
+    with the end of the container's log.
+  - O(state=once) runs one container of a release until it exits, and fails with its output when it fails.
+  - O(state=watched) fails when a container of the release has exited or was restarted since it was ready.
 options:
   service: {description: The service., type: str, required: true}
   state: {description: What to do., type: str, choices: [prepared, running, watched, once], required: true}
   release:
     description:
-      - The release. With O(state=running) an empty one stops every instance; with O(state=once) it is the one that was run last.
+      - The release. Empty stops every instance with O(state=running), and means the one that ran last with O(state=once).
     type: str
     default: ''
   image: {description: 'The image with its digest, for O(state=prepared).', type: str, default: ''}
-  command: {description: 'What the container runs; for O(state=once) instead of the release''s own command.', type: list, elements: str, default: []}
-  environment: {description: Variables that are no secrets., type: dict, default: {}}
+  command: {description: 'What the container runs; with O(state=once) it replaces the release''s own command.', type: list, elements: str, default: []}
+  environment: {description: Variables that are not secret., type: dict, default: {}}
   secrets: {description: 'Secrets by name; each is a file of that name in /run/secrets.', type: dict, default: {}}
-  files: {description: 'Files of the host whose content is put beside the secrets, by the name that they have there.', type: dict, default: {}}
-  instances: {description: How many run on this host., type: int, default: 1}
-  slots: {description: 'Containers that an instance may have at once: the new one beside those that end.', type: int, default: 2}
+  files: {description: 'Files of the host whose content is added to the secrets, by the name of the secret.', type: dict, default: {}}
+  instances: {description: Number of instances on this host., type: int, default: 1}
+  slots: {description: 'Maximum number of containers of an instance at one time: the new one beside those that drain.', type: int, default: 2}
   ports:
-    description: Ports to publish. Each slot of each instance has one of its own, from O(ports[].host) upwards.
+    description: Ports to publish. Each slot of each instance gets its own host port, from O(ports[].host) upwards.
     type: list
     elements: dict
     default: []
@@ -41,25 +41,25 @@ options:
       container: {description: The port in the container., type: int, required: true}
       host: {description: The first port of the host., type: int, required: true}
       address: {description: The host's address., type: str, default: 0.0.0.0}
-  mounts: {description: 'Folders of the host that the containers read, as folder of the host to folder of the container.', type: dict, default: {}}
-  memory_mib: {description: 'Most memory of a container; 0 sets no limit.', type: int, default: 0}
-  cpus: {description: 'Most processors that a container uses, as 1.5; 0 sets no limit.', type: float, default: 0}
-  pids: {description: Most processes of a container., type: int, default: 256}
-  scratch_mib: {description: Size of /tmp in memory., type: int, default: 64}
+  mounts: {description: 'Read-only mounts, as host folder to container folder.', type: dict, default: {}}
+  memory_mib: {description: 'Maximum memory of a container, in MiB; 0 sets no limit.', type: int, default: 0}
+  cpus: {description: 'Maximum number of CPUs a container uses, such as 1.5; 0 sets no limit.', type: float, default: 0}
+  pids: {description: Maximum number of processes in a container., type: int, default: 256}
+  scratch_mib: {description: 'Size of /tmp (a tmpfs), in MiB.', type: int, default: 64}
   user: {description: 'User and group, as numbers.', type: str, default: '10001:10001'}
-  ready_port: {description: The container's port that answers when it is ready., type: int, default: 8081}
+  ready_port: {description: The container's port for health checks., type: int, default: 8081}
   ready_path: {description: The path that answers 200 when it is ready., type: str, default: /health/ready}
-  live_path: {description: The path that answers while it lives; Docker asks it and shows the answer., type: str, default: /health/live}
-  ready_seconds: {description: Seconds a container has to become ready., type: int, default: 60}
-  drain_seconds: {description: Seconds an old container has to end., type: int, default: 30}
-  wait_for_drain: {description: 'Whether to wait for it; else it ends by itself.', type: bool, default: true}
+  live_path: {description: The liveness path; Docker's own health check requests it., type: str, default: /health/live}
+  ready_seconds: {description: Seconds within which a container must be ready., type: int, default: 60}
+  drain_seconds: {description: Seconds an old container has to drain., type: int, default: 30}
+  wait_for_drain: {description: 'Whether to wait for the drain; otherwise the old container finishes in the background.', type: bool, default: true}
   keep:
     description:
-      - Releases of the service to keep on the host beside those that run; the others are removed, and images that no release has.
+      - Releases of the service to keep on the host beside the running ones; all others are removed, and images that no release uses.
       - Without it nothing is removed.
     type: list
     elements: str
-  registry: {description: 'User and password for the pull, as O(registry.user) and O(registry.password).', type: dict, default: {}}
+  registry: {description: 'Login for the pull, as O(registry.user) and O(registry.password).', type: dict, default: {}}
 author: [Aisha]
 """
 EXAMPLES = r"""
@@ -71,14 +71,14 @@ EXAMPLES = r"""
   app_service: {service: bot, state: running, release: "{{ prepared.release }}"}
 """
 RETURN = r"""
-release: {description: The release that was prepared or runs., type: str, returned: always}
+release: {description: The release that was prepared or is running., type: str, returned: always}
 current: {description: The release that ran before; empty when there was none., type: str, returned: always}
-must_roll: {description: Whether an instance runs with something else than the release., type: bool, returned: O(state=prepared)}
-changes: {description: What the release changes, in words., type: list, elements: str, returned: O(state=prepared)}
+must_roll: {description: Whether an instance runs anything but the release., type: bool, returned: O(state=prepared)}
+changes: {description: 'What the release changes, in words.', type: list, elements: str, returned: O(state=prepared)}
 said: {description: What the container printed., type: str, returned: O(state=once)}
 done: {description: What was done with each instance., type: list, elements: str, returned: O(state=running)}
-seconds: {description: How long that took., type: float, returned: O(state=running)}
-seconds_until_ready: {description: How long of it the new containers took from their start until they were ready., type: float, returned: O(state=running)}
+seconds: {description: Duration of the roll., type: float, returned: O(state=running)}
+seconds_until_ready: {description: The part of it from the start of the new containers until they were ready., type: float, returned: O(state=running)}
 """
 
 import time
@@ -101,7 +101,7 @@ from ansible.module_utils.roll import failures, forget_others, roll_or_revert
 
 
 def prepare(module: AnsibleModule, releases: Releases) -> dict[str, Any]:
-    """Write the release and pull its image; tell what it would change."""
+    """Write the release and pull its image; return what it would change."""
     read_files(module)
     manifest = manifest_of(module.params)
     release, current = release_of(manifest), releases.current
@@ -127,12 +127,12 @@ def prepare(module: AnsibleModule, releases: Releases) -> dict[str, Any]:
 
 
 def read_files(module: AnsibleModule) -> None:
-    """Put what the files of the host say beside the secrets."""
+    """Add the content of the host's files to the secrets."""
     for name, path in module.params["files"].items():
         try:
             module.params["secrets"][name] = Path(path).read_text()
         except FileNotFoundError:
-            if not module.check_mode:  # there what brings it may not have done so yet
+            if not module.check_mode:  # in check mode the task that writes it has not run
                 raise ContainerError(f"{path} is missing on this host") from None
 
 
@@ -162,7 +162,7 @@ def roll(module: AnsibleModule, releases: Releases) -> dict[str, Any]:
 
 
 def run_once(module: AnsibleModule, releases: Releases) -> dict[str, Any]:
-    """Run one container of the release to its end."""
+    """Run one container of the release until it exits."""
     release = module.params["release"] or releases.current
     if module.check_mode:
         return {"changed": False, "release": release, "current": releases.current, "said": ""}
@@ -181,7 +181,7 @@ def run_once(module: AnsibleModule, releases: Releases) -> dict[str, Any]:
 
 
 def forget(module: AnsibleModule, releases: Releases) -> None:
-    """Remove old releases when it is said which to keep."""
+    """Remove old releases, if told which ones to keep."""
     if module.params["keep"] is not None:
         forget_others(releases, module.params["keep"])
 
@@ -194,12 +194,12 @@ def watch(module: AnsibleModule, releases: Releases) -> dict[str, Any]:
 
 
 def specification() -> dict[str, Any]:
-    """Return the options, as Ansible takes them."""
+    """Return the argument specification."""
     text, number = {"type": "str"}, {"type": "int"}
     port = {
         "container": number | {"required": True},
         "host": number | {"required": True},
-        "address": text | {"default": "0.0.0.0"},  # noqa: S104 (the firewall decides who reaches it)
+        "address": text | {"default": "0.0.0.0"},  # noqa: S104 (the firewall restricts who can connect)
     }
     return {
         "service": text | {"required": True},
@@ -231,7 +231,7 @@ def specification() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do what the state says."""
+    """Bring the service to the requested state."""
     module = AnsibleModule(supports_check_mode=True, argument_spec=specification())
     releases = Releases(module.params["service"])
     states = {"prepared": prepare, "running": roll, "watched": watch, "once": run_once}
@@ -239,7 +239,7 @@ def main() -> None:
         RELEASES.mkdir(parents=True, exist_ok=True)
         with locked(
             RELEASES / f".{releases.service}.lock"
-        ):  # a killed run's last module may still be at work
+        ):  # the module of a killed run may still be running
             module.exit_json(**states[module.params["state"]](module, releases))
     except ContainerError as error:
         module.fail_json(msg=f"{releases.service}: {error}")

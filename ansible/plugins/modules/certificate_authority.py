@@ -1,20 +1,20 @@
 #!/usr/bin/python
-"""Sign certificates with an authority of one's own."""
+"""Sign certificates with our own CA."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_authority
-short_description: Sign certificates with an authority of one's own
+short_description: Sign certificates with our own CA
 description:
-  - The authority is in a folder of the host that this runs on, where it is made once, or is given.
-  - Of a request only the public key is used; the names that are certified are those of the caller, never the request's.
+  - The CA is passed in, or kept in a folder of the host that this runs on and created there once.
+  - Only the public key of a request is used. The names to certify come from the caller, never from the request.
 options:
-  folder: {description: 'Where key.pem and certificate.pem are, or are made.', type: path}
-  key: {description: 'The key (PEM), where there is no folder.', type: str}
-  certificate: {description: 'The certificate (PEM) of key, first; others after it are left alone.', type: str}
-  name: {description: The common name of an authority that is made., type: str, default: Aisha authority}
-  authority_days: {description: Days for which an authority that is made is valid., type: int, default: 3650}
+  folder: {description: 'Where key.pem and certificate.pem are, or are created.', type: path}
+  key: {description: 'The CA''s key (PEM), if there is no folder.', type: str}
+  certificate: {description: 'The CA''s certificate (PEM), first; any after it are ignored.', type: str}
+  name: {description: The common name of a new CA., type: str, default: Aisha authority}
+  authority_days: {description: Days for which a new CA is valid., type: int, default: 3650}
   days: {description: Days for which certificates are valid., type: int, default: 90}
   requests: {description: 'Signing requests (PEM) by name.', type: dict, default: {}}
   names: {description: 'DNS names and addresses to certify, by the same names.', type: dict, default: {}}
@@ -30,11 +30,11 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 certificate:
-  description: The authority's certificate (PEM).
+  description: The CA's certificate (PEM).
   type: str
   returned: always
 certificates:
-  description: What was signed (PEM), by name.
+  description: The signed certificates (PEM) by name.
   type: dict
   returned: always
 """
@@ -72,17 +72,17 @@ USAGES = (
 
 
 def now() -> datetime.datetime:
-    """Return the time as old and new versions of cryptography understand it: UTC, without saying so."""
+    """Return the time as a naive UTC datetime, which old and new versions of cryptography accept."""
     return datetime.datetime.now(datetime.UTC).replace(tzinfo=None, microsecond=0)
 
 
 def usage(*allowed: str) -> x509.KeyUsage:
-    """Return what a key may be used for."""
+    """Return a key usage extension."""
     return x509.KeyUsage(**{name: name in allowed for name in USAGES})
 
 
 def general_name(name: str) -> x509.GeneralName:
-    """Return an address or a DNS name as certificates have it."""
+    """Return an IP address or a DNS name as a subject alternative name."""
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -102,7 +102,7 @@ def secret_text(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 def spki(holder: Any) -> bytes:
-    """Return the public key of a key or a certificate as bytes, which, unlike keys, old versions of cryptography can compare."""
+    """Return the public key of a key or a certificate as bytes: old versions of cryptography cannot compare keys."""
     key: bytes = holder.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -110,18 +110,18 @@ def spki(holder: Any) -> bytes:
 
 
 class Authority:
-    """A key and its certificate."""
+    """A CA: its key and certificate."""
 
     def __init__(self, key: str, certificate: str) -> None:
         self.key: Any = serialization.load_pem_private_key(key.encode(), password=None)
         self.text = certificate
         self.certificate = x509.load_pem_x509_certificate(certificate.encode())
         if spki(self.certificate) != spki(self.key):
-            raise ValueError("its key is not its certificate's")
+            raise ValueError("its key does not match its certificate")
 
     @property
     def digest(self) -> hashes.SHA256 | None:
-        """What its signatures are made over; some keys bring their own."""
+        """The hash for its signatures; Ed25519 and Ed448 keys need none."""
         return (
             None
             if isinstance(self.key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey))
@@ -130,7 +130,7 @@ class Authority:
 
     @classmethod
     def made(cls, name: str, days: int) -> Authority:
-        """Return a new one."""
+        """Create a CA."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
@@ -149,7 +149,7 @@ class Authority:
 
     @property
     def ends(self) -> datetime.datetime:
-        """When it ends, in UTC; its attribute has another name in new versions of cryptography."""
+        """When it expires, in UTC; newer versions of cryptography renamed the attribute."""
         if hasattr(self.certificate, "not_valid_after_utc"):
             return self.certificate.not_valid_after_utc.replace(tzinfo=None)
         return self.certificate.not_valid_after
@@ -158,10 +158,10 @@ class Authority:
         """Return a certificate for the names and the request's public key."""
         asked = x509.load_pem_x509_csr(request.encode())
         if not asked.is_signature_valid:
-            raise ValueError("a request's signature is wrong")
+            raise ValueError("the signature of a request is invalid")
         until = now() + datetime.timedelta(days=days)
         if until > self.ends:
-            raise ValueError(f"it ends on {self.ends:%Y-%m-%d}, before a certificate of {days} days would")
+            raise ValueError(f"it expires on {self.ends:%Y-%m-%d}, before a certificate of {days} days would")
         short = (
             [x509.NameAttribute(NameOID.COMMON_NAME, names[0])]
             if len(names[0]) <= LONGEST_COMMON_NAME
@@ -191,11 +191,11 @@ class Authority:
 
 
 def kept(folder: Path, name: str, days: int) -> tuple[Authority, bool]:
-    """Return the authority of a folder, and whether it was made now; several hosts may ask at once."""
+    """Return the CA of a folder, and whether it was created now; several hosts may ask at the same time."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(folder / ".lock"):
         new = not (folder / "certificate.pem").exists()
-        if new:  # the certificate last: where it is, its key is
+        if new:  # the certificate last: if it exists, so does the key
             made = Authority.made(name, days)
             write(folder / "key.pem", secret_text(made.key), mode=0o600)
             write(folder / "certificate.pem", made.text)
@@ -236,7 +236,7 @@ def main() -> None:
             for name, request in asked["requests"].items()
         }
     except ValueError as error:
-        module.fail_json(msg=f"The authority {asked['folder'] or 'that was given'} cannot sign: {error}")
+        module.fail_json(msg=f"The CA {asked['folder'] or 'that was given'} cannot sign: {error}")
     module.exit_json(changed=new or bool(signed), certificate=authority.text, certificates=signed)
 
 

@@ -1,22 +1,22 @@
 #!/usr/bin/python
-"""Refuse certificate files that a service could not serve with."""
+"""Reject certificate files that a service could not use."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: certificate_check
-short_description: Refuse certificate files that a service could not serve with
+short_description: Reject certificate files that a service could not use
 description:
-  - Checks that the key belongs to the certificate, that it is valid today and for a name, and that clients who trust the
-    authority accept it, by letting a client and a server shake hands in memory.
-  - Never changes anything. In check mode files that are missing are no problem, another role may be about to make them.
+  - Checks that the key matches the certificate, that the certificate is valid now and for a name, and that clients who trust
+    the CA accept it, by a TLS handshake between a client and a server in memory.
+  - Never changes anything. Missing files are accepted in check mode, because another role may create them.
 options:
   certificate: {description: The certificate with its chain (PEM)., type: path, required: true}
   key: {description: Its key (PEM)., type: path, required: true}
-  ca: {description: 'The authority that clients trust (PEM); without it only key, date and name are checked.', type: path}
+  ca: {description: 'The CA that clients trust (PEM); without it only key, dates and name are checked.', type: path}
   name: {description: The name or address that clients connect to., type: str}
   variables:
-    description: The variables that these come from, by option.
+    description: The variable that sets each option, for error messages.
     type: dict
     default: {}
 author: [Aisha]
@@ -42,11 +42,11 @@ EXPIRED, NOT_YET_VALID, NAME_DIFFERS, ADDRESS_DIFFERS = 10, 9, 62, 64
 
 
 class CertificateError(Exception):
-    """What is wrong with the files."""
+    """The files are unusable; says why."""
 
 
 def server_context(certificate: str, key: str, names: dict[str, str]) -> ssl.SSLContext:
-    """Return a server that uses the files."""
+    """Return the TLS context of a server with these files."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(certificate, key, password=lambda: "")
@@ -62,7 +62,7 @@ def server_context(certificate: str, key: str, names: dict[str, str]) -> ssl.SSL
 
 
 def client_context(certificate: str, authority: str | None, names: dict[str, str]) -> ssl.SSLContext:
-    """Return a client that trusts the authority; without one, the certificate itself."""
+    """Return the TLS context of a client that trusts the CA; without one, the certificate itself."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not authority:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -74,23 +74,23 @@ def client_context(certificate: str, authority: str | None, names: dict[str, str
 
 
 def refusal(error: ssl.SSLCertVerificationError, options: dict, names: dict[str, str]) -> CertificateError:
-    """Return what the client has against the certificate, with the variable to change."""
+    """Return why the client rejects the certificate, with the variable to change."""
     certificate = f"{names['certificate']}: {options['certificate']}"
     if error.verify_code == EXPIRED:
         return CertificateError(f"{certificate} has expired; renew it")
     if error.verify_code == NOT_YET_VALID:
-        return CertificateError(f"{certificate} is not valid yet; look at this host's clock")
+        return CertificateError(f"{certificate} is not valid yet; check this host's clock")
     if error.verify_code in (NAME_DIFFERS, ADDRESS_DIFFERS):
         return CertificateError(
-            f"{certificate} is not valid for {options['name']}, of {names['name']}; have it made for that name"
+            f"{certificate} is not valid for {options['name']}, of {names['name']}; issue one for that name"
         )
     return CertificateError(
-        f"{certificate} is not accepted by who trusts {options['ca']}, of {names['ca']}: {error.verify_message}"
+        f"{certificate} is not accepted by clients that trust {options['ca']}, of {names['ca']}: {error.verify_message}"
     )
 
 
 def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext, name: str | None) -> None:
-    """Let the two shake hands in memory; raises ssl.SSLCertVerificationError when the client refuses."""
+    """Do a TLS handshake in memory; raises ssl.SSLCertVerificationError when the client rejects the certificate."""
     client.check_hostname = bool(name)
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     sides = [
@@ -116,7 +116,7 @@ def check(options: dict, names: dict[str, str]) -> None:
 
 
 def main() -> None:
-    """Check, and fail with the variable and the fix."""
+    """Check; failures name the variable and the fix."""
     module = AnsibleModule(
         supports_check_mode=True,
         argument_spec={

@@ -7,10 +7,10 @@ DOCUMENTATION = r"""
 module: config_files
 short_description: Write many small files in one go, all of them or none
 description:
-  - One round trip for a list of files, where the module template needs two for each.
-  - Every file is checked by its command before the first is replaced, so that a mistake in one leaves all as they were.
-    Nothing is checked in check mode, where the packages that bring the commands may be missing.
-  - Folders that are missing are made with mode 0755, as root's.
+  - One round trip for a list of files, where the template module needs two for each.
+  - Every file is validated by its command before the first is replaced, so an error in one leaves all unchanged.
+    Check mode validates nothing, because the packages with the commands may not be installed.
+  - Missing folders are created with mode 0755, owned by root.
 options:
   files:
     description: The files.
@@ -19,33 +19,33 @@ options:
     default: []
     suboptions:
       path: {description: Where it is., type: path, required: true}
-      content: {description: What it says; without it only the mode of a file that exists is set., type: str}
-      settings: {description: 'Lines `NAME VALUE` to have in a file that exists; its other lines stay.', type: dict}
+      content: {description: Its content; without it only mode and owner of an existing file are set., type: str}
+      settings: {description: 'Lines `NAME VALUE` to set in an existing file; its other lines stay.', type: dict}
       mode: {description: Its mode., type: str, default: '0644'}
-      owner: {description: Whose it is., type: str, default: root}
+      owner: {description: Its owner., type: str, default: root}
       group: {description: Its group., type: str, default: root}
-      validate: {description: 'A command that accepts it; %s is where it lies until then.', type: list, elements: str}
+      validate: {description: 'A command that checks it before it is put in place; %s is the temporary file.', type: list, elements: str}
   folders:
-    description: Folders to have before the files are checked and written.
+    description: Folders to create before the files are validated and written.
     type: list
     elements: dict
     default: []
     suboptions:
       path: {description: Where it is., type: path, required: true}
       mode: {description: Its mode., type: str, default: '0755'}
-      owner: {description: Whose it is., type: str, default: root}
+      owner: {description: Its owner., type: str, default: root}
       group: {description: Its group., type: str, default: root}
-  purge: {description: Folders in which no other files may be., type: list, elements: path, default: []}
+  purge: {description: Folders from which all other files are removed., type: list, elements: path, default: []}
   command:
     description:
-      - A command to run when the files differ from those it was last run with. That is recorded after it has succeeded, so
-        a run that was killed in between is made good by the next one.
+      - A command to run when the files differ from those it last ran with. Its success is recorded only afterwards, so a
+        killed run is completed by the next one.
     type: list
     elements: str
 author: [Aisha]
 """
 EXAMPLES = r"""
-- name: Trust another authority
+- name: Trust another CA
   config_files:
     files:
       - {path: /usr/local/share/ca-certificates/ours/root.crt, content: "{{ root_certificate }}"}
@@ -54,7 +54,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 written:
-  description: The files and folders that were not as wanted.
+  description: The files and folders that were changed.
   type: list
   elements: str
   returned: always
@@ -75,7 +75,7 @@ from ansible.module_utils.files import write as write_whole
 
 
 def owner_of(wanted: dict) -> tuple[int, int] | None:
-    """Return the numbers of who shall have a file; nothing when there is no such user or group."""
+    """Return the uid and gid of a file's owner and group; None when there is no such user or group."""
     try:
         return pwd.getpwnam(wanted["owner"]).pw_uid, grp.getgrnam(wanted["group"]).gr_gid
     except KeyError:
@@ -83,7 +83,7 @@ def owner_of(wanted: dict) -> tuple[int, int] | None:
 
 
 def is_as_wanted(wanted: dict) -> bool:
-    """Tell whether something that exists has the mode and the owner that it shall have."""
+    """Tell whether an existing file or folder has the wanted mode and owner."""
     status = Path(wanted["path"]).stat()
     return (status.st_mode & 0o7777, (status.st_uid, status.st_gid)) == (
         int(wanted["mode"], 8),
@@ -92,15 +92,15 @@ def is_as_wanted(wanted: dict) -> bool:
 
 
 def own(wanted: dict, path: Path) -> None:
-    """Give it its owner and its mode."""
+    """Set owner and mode."""
     owner = owner_of(wanted)
-    assert owner is not None  # a file for nobody was refused
+    assert owner is not None  # put() has rejected files without an owner
     os.chown(path, *owner)
     path.chmod(int(wanted["mode"], 8))
 
 
 def with_settings(text: str, settings: dict) -> str:
-    """Return the text with a line for each setting: in the place of the line that it has, else at the end."""
+    """Return the text with a line for each setting: in place of its present line, or at the end."""
     for name, value in settings.items():
         line, place = f"{name} {value}", re.compile(rf"^{re.escape(name)}\s.*$", re.MULTILINE)
         text = place.sub(line, text) if place.search(text) else f"{text.rstrip()}\n{line}\n"
@@ -108,7 +108,7 @@ def with_settings(text: str, settings: dict) -> str:
 
 
 def differs(file: dict) -> bool:
-    """Tell whether a file is not as wanted."""
+    """Tell whether a file has to be changed."""
     path = Path(file["path"])
     if not path.is_file():
         return file["content"] is not None
@@ -118,7 +118,7 @@ def differs(file: dict) -> bool:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, readable by all whatever the umask."""
+    """Create a folder and its parents, readable by all whatever the umask."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir()
@@ -126,7 +126,7 @@ def make_folder(path: Path) -> None:
 
 
 def write(file: dict) -> None:
-    """Put a file in its place, whole and with its owner and mode from the first moment."""
+    """Replace a file atomically, with its owner and mode."""
     path = Path(file["path"])
     if file["content"] is not None:
         make_folder(path.parent)
@@ -136,7 +136,7 @@ def write(file: dict) -> None:
 
 
 def refusal(module: AnsibleModule, file: dict) -> str | None:
-    """Return what a file's command says against it."""
+    """Return why a file's command rejects it."""
     if not file["validate"]:
         return None
     with tempfile.NamedTemporaryFile(dir=module.tmpdir, prefix="new.") as candidate:  # mode 0600
@@ -146,12 +146,12 @@ def refusal(module: AnsibleModule, file: dict) -> str | None:
             run(*(word.replace("%s", candidate.name) for word in file["validate"]))
         except CommandError as error:
             said = error.said.replace(candidate.name, file["path"])
-            return f"{file['path']} stays as it was, its new content is wrong: {said}"
+            return f"{file['path']} stays as it was, its new content is invalid: {said}"
     return None
 
 
 def strangers(files: list[dict], folders: list[str]) -> list[Path]:
-    """Return the files below the folders that are not among the files."""
+    """Return the files below the folders that are not in the list."""
     known = {file["path"] for file in files}
     return sorted(
         each
@@ -162,7 +162,7 @@ def strangers(files: list[dict], folders: list[str]) -> list[Path]:
 
 
 def diff_of(file: dict) -> dict:
-    """Return what Ansible shows of a change."""
+    """Return the diff of a change for Ansible."""
     path = Path(file["path"])
     before = path.read_text(errors="replace") if path.is_file() else ""
     after = before if file["content"] is None else file["content"]
@@ -176,7 +176,7 @@ def diff_of(file: dict) -> dict:
 
 
 class Command:
-    """The command that takes up the files, and the record of what it was last given."""
+    """The command that applies the files, and the record of those it last ran with."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module, self.words = module, module.params["command"]
@@ -184,11 +184,11 @@ class Command:
         self.present = {file["path"]: of_text(file["content"] or "") for file in module.params["files"]}
 
     def is_due(self) -> bool:
-        """Tell whether the files are others than those it was last run with; with none for the first time it is not."""
+        """Tell whether the files differ from those it last ran with; the first time with no files they do not."""
         return bool(self.words) and applied(self.record) != self.present
 
     def run(self) -> None:
-        """Run it, and record that."""
+        """Run it, and record the files."""
         try:
             run(*self.words)
         except CommandError as error:
@@ -197,7 +197,7 @@ class Command:
 
 
 def specification() -> dict:
-    """Return the options, as Ansible takes them."""
+    """Return the argument specification."""
     strings = {"type": "list", "elements": "str"}
     text = {"type": "str"}
     place = {"path": {"type": "path", "required": True}, "owner": text | {"default": "root"}}
@@ -218,7 +218,7 @@ def specification() -> dict:
 
 
 def put(module: AnsibleModule, places: list[dict], due: list[dict], unwanted: list[Path]) -> None:
-    """Check all, then write all."""
+    """Validate all, then write all."""
     if nobody := [each for each in places + due if owner_of(each) is None]:
         module.fail_json(
             msg="; ".join(
@@ -226,7 +226,7 @@ def put(module: AnsibleModule, places: list[dict], due: list[dict], unwanted: li
                 for each in nobody
             )
         )
-    for each in places:  # before the files are checked: a command may need them
+    for each in places:  # before validation: a command may need them
         make_folder(Path(each["path"]))
         own(each, Path(each["path"]))
     if problems := [said for each in due if (said := refusal(module, each))]:

@@ -1,24 +1,23 @@
 #!/usr/bin/python
-"""Have a systemd unit run with the configuration that its files have now."""
+"""Have a systemd unit run with the present content of its configuration files."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: configured_service
-short_description: Have a systemd unit run with the configuration that its files have now
+short_description: Have a systemd unit run with the present content of its configuration files
 description:
-  - Enables and starts a unit, and restarts or reloads it when its files differ from those it was last given.
-  - Takes the place of a handler. A handler is forgotten when Ansible is killed between the change and the end of the play,
-    and the next run, which finds the files in order, does not restart anything. Here what was applied is recorded on the
-    host, after it was applied.
-  - A unit that was started by something else since its files changed, as by a renewed certificate, has them already and is left alone.
+  - Enables and starts a unit, and restarts or reloads it when its files differ from those last applied.
+  - Replaces a handler. A handler is lost when Ansible is killed between the change and the end of the play, and the next run,
+    which finds the files unchanged, restarts nothing. This module records on the host what was applied, after applying it.
+  - A unit that something else has started since its files changed, such as a certificate renewal, is left alone.
   - Fails with the end of the unit's journal when the unit does not start or does not stay up.
 options:
   name: {description: The unit., type: str, required: true}
-  restart_on: {description: 'Files and folders whose change needs a restart; units of systemd among them make it read them anew.', type: list, elements: path, default: []}
-  restart_on_values: {description: 'Values, by name, whose change needs a restart: the settings that a reload leaves as they were.', type: dict, default: {}}
+  restart_on: {description: 'Files and folders whose change needs a restart; for systemd unit files among them systemd is reloaded, too.', type: list, elements: path, default: []}
+  restart_on_values: {description: 'Values, by name, whose change needs a restart: the settings that a reload does not apply.', type: dict, default: {}}
   reload_on: {description: Files and folders whose change needs a reload., type: list, elements: path, default: []}
-  validate: {description: 'A command that must succeed first; it is run only when something changed.', type: list, elements: str}
+  validate: {description: 'A command that must succeed first; it runs only when something changed.', type: list, elements: str}
   enabled: {description: Whether it starts at boot., type: bool, default: true}
   settle: {description: Seconds for which it must stay up after a start., type: float, default: 1}
 author: [Aisha]
@@ -29,7 +28,7 @@ EXAMPLES = r"""
     name: redis-server
     restart_on: [/etc/redis/redis.conf]
 
-- name: Run Docker with its configuration, and restart it for the settings alone that need it
+- name: Run Docker with its configuration, and restart it only for settings that need it
   configured_service:
     name: docker
     restart_on_values: {log-driver: json-file}
@@ -52,14 +51,14 @@ from ansible.module_utils.commands import CommandError, run
 from ansible.module_utils.digests import of_value
 
 CLOCK_TICK = 0.1
-"""Seconds by which a file's time may be late, generously."""
+"""Seconds by which a file's timestamp may lag, with a margin."""
 
 RELOADED_SECONDS = 90
-"""A unit says itself when it has reloaded, as sshd does; that may be after `systemctl reload` has ended."""
+"""Some units, such as sshd, notify systemd when they have reloaded; `systemctl reload` may return before that."""
 
 
 def digests(paths: list[str]) -> dict[str, str]:
-    """Return a digest of each file's bytes, mode and owner; of all files below a folder; nothing for what is missing."""
+    """Return a digest of each file's bytes, mode and owner; folders are read recursively, missing paths left out."""
     found: dict[str, str] = {}
     for path in map(Path, paths):
         files = sorted(each for each in path.rglob("*") if each.is_file()) if path.is_dir() else [path]
@@ -79,7 +78,7 @@ def changed_files(given: dict, present: dict) -> list[str]:
 
 
 def all_older(names: list[str], started: float) -> bool:
-    """Tell whether all are files that have not changed since a time (of the clock); a value or a lost file is none."""
+    """Tell whether all are files that have not changed since a time (wall clock); values and missing files make it false."""
     try:
         return all(Path(name).stat().st_ctime < started - CLOCK_TICK for name in names)
     except FileNotFoundError:
@@ -87,7 +86,7 @@ def all_older(names: list[str], started: float) -> bool:
 
 
 def action_needed(given: dict, present: dict, *, active: bool, has_them: bool) -> str:
-    """Return what brings the unit from what it was given to what is present."""
+    """Return the action that brings the unit from the applied to the present configuration."""
     if not active:
         return "start"
     if has_them:
@@ -104,18 +103,18 @@ class Unit:
         self.module, self.name = module, module.params["name"]
 
     def systemctl(self, *arguments: str) -> str:
-        """Run systemctl and return the first word it prints, which says more than its exit status."""
+        """Run systemctl and return what it prints, which says more than its exit status."""
         return run("systemctl", *arguments, check=False)
 
     def is_active(self) -> bool:
-        """Tell whether it runs, once it has reloaded; a unit that a timer or a socket starts need not."""
+        """Tell whether it runs, once a reload has finished; a unit that a timer or a socket starts need not run."""
         until = time.monotonic() + RELOADED_SECONDS
         while (state := self.systemctl("is-active", self.name)) == "reloading" and time.monotonic() < until:
             time.sleep(0.1)
         return state == "active"
 
     def started(self) -> float:
-        """Return when its process was started, by the clock; 0 when it has none, or systemd has not read its files since."""
+        """Return when its process was started (wall clock); 0 without one, or when systemd has yet to reload its unit files."""
         wanted = "--property=ExecMainStartTimestampMonotonic,NeedDaemonReload"
         shown = self.systemctl("show", wanted, self.name)
         values = dict(line.split("=", 1) for line in shown.splitlines())
@@ -125,19 +124,19 @@ class Unit:
         return time.time() - time.monotonic() + microseconds / 1e6
 
     def is_enabled(self) -> bool:
-        """Tell whether it is started at boot, or need not be."""
+        """Tell whether it starts at boot, or need not."""
         return self.systemctl("is-enabled", self.name) in ("enabled", "static", "indirect")
 
     def check(self, command: list[str]) -> None:
-        """Fail when a command refuses the new configuration."""
+        """Fail when a command rejects the new configuration."""
         try:
             run(*command)
         except CommandError as error:
-            said = f"{self.name} goes on as it was, its new configuration is wrong: {error.said}"
+            said = f"{self.name} keeps running as it was, its new configuration is invalid: {error.said}"
             self.module.fail_json(msg=said, action="none")
 
     def do(self, action: str) -> None:
-        """Start, restart or reload; fail with the journal unless the unit is up afterwards and stays so."""
+        """Start, restart or reload; fail with the journal unless the unit comes up and stays up."""
         self.systemctl("daemon-reload")
         self.systemctl("reset-failed", self.name)
         said = ""

@@ -7,14 +7,14 @@ DOCUMENTATION = r"""
 module: host_certificates
 short_description: Bring a host's certificates to what its configuration says
 description:
-  - Gives the host's own program (aisha-certificates, of the role certificates) what only the control machine knows, and
-    reports what it did. The same program renews certificates between runs.
-  - What only the authority can sign is returned as requests; the keys stay on the host.
+  - Passes what only the control machine knows to the host's program aisha-certificates (from the role certificates), and
+    reports what that did. The same program renews certificates between runs.
+  - Certificates that our own CA has to sign are returned as requests; the keys stay on the host.
 options:
-  authority: {description: 'The authority that signs here, and others to trust after it (PEM).', type: str, default: ""}
-  trust: {description: Whether the whole system trusts the authority., type: bool, default: true}
+  authority: {description: 'The CA that signs for these hosts, and after it others to trust (PEM).', type: str, default: ""}
+  trust: {description: Whether the whole system trusts the CA., type: bool, default: true}
   provided: {description: 'Certificate, key and ca (PEM) by name.', type: dict, default: {}}
-  issued: {description: 'Certificates (PEM) that were signed upon this module''s requests, by name.', type: dict, default: {}}
+  issued: {description: 'Certificates (PEM) signed for this module''s requests, by name.', type: dict, default: {}}
 author: [Aisha]
 """
 EXAMPLES = r"""
@@ -42,7 +42,7 @@ PROGRAM = "/usr/local/sbin/aisha-certificates"
 
 
 def main() -> None:
-    """Run the program, and tell what it did."""
+    """Run the program, and report what it did."""
     module = AnsibleModule(
         supports_check_mode=True,
         argument_spec={
@@ -57,7 +57,7 @@ def main() -> None:
     try:
         report = json.loads(out)
     except ValueError:
-        module.fail_json(msg=f"{PROGRAM} ended with {status}: {error.strip()}", actions=[])
+        module.fail_json(msg=f"{PROGRAM} exited with {status}: {error.strip()}", actions=[])
     for warning in report["warnings"]:
         module.warn(warning)
     actions = report["actions"]

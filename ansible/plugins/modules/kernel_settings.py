@@ -1,23 +1,23 @@
 #!/usr/bin/python
-"""Set what the kernel lets be set, now and at boot."""
+"""Set sysctl settings, now and at boot."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: kernel_settings
-short_description: Set what the kernel lets be set, now and at boot
+short_description: Set sysctl settings, now and at boot
 description:
-  - Writes a file of sysctl.d, and applies what differs at once.
-  - Settings that this kernel does not have are left out. In a container, so are all but those of its network, because the
+  - Writes a file in sysctl.d, and applies what differs immediately.
+  - Settings that this kernel does not have are skipped. In a container, so are all but its network settings, because the
     kernel belongs to the machine.
-  - A setting that the kernel refuses is told as a warning and does not fail the run.
+  - A setting that the kernel rejects is a warning and does not fail the run.
 options:
   path: {description: The file., type: path, required: true}
-  settings: {description: 'Values by name, as in net.ipv4.tcp_syncookies; one that is empty is left alone.', type: dict, required: true}
+  settings: {description: 'Values by name, such as net.ipv4.tcp_syncookies; an empty one is not set.', type: dict, required: true}
 author: [Aisha]
 """
 EXAMPLES = r"""
-- name: Do not say where the kernel lies
+- name: Hide kernel addresses
   kernel_settings:
     path: /etc/sysctl.d/99-aisha.conf
     settings: {kernel.kptr_restrict: 2}
@@ -40,12 +40,12 @@ KERNEL = Path("/proc/sys")
 
 
 def place(name: str) -> Path:
-    """Return the file of a setting."""
+    """Return a setting's file."""
     return KERNEL / name.replace(".", "/")
 
 
 def ours(settings: dict, *, in_container: bool) -> dict[str, str]:
-    """Return the settings that there are, and that are this host's to set."""
+    """Return the settings that exist and that this host may set."""
     wanted = {
         name: " ".join(str(value).split())
         for name, value in sorted(settings.items())
@@ -59,7 +59,7 @@ def ours(settings: dict, *, in_container: bool) -> dict[str, str]:
 
 
 def present(name: str) -> str | None:
-    """Return a setting's value; nothing when it may not be read."""
+    """Return a setting's value; None when it cannot be read."""
     try:
         return " ".join(place(name).read_text().split())
     except OSError:
@@ -67,7 +67,7 @@ def present(name: str) -> str | None:
 
 
 def apply(name: str, value: str) -> str | None:
-    """Set a value in the running kernel; return why that was refused."""
+    """Set a value in the running kernel; return why the kernel rejected it."""
     try:
         place(name).write_text(value)
     except OSError as error:

@@ -1,41 +1,41 @@
 #!/usr/bin/python
-"""Have a MinIO server hold buckets, and users who may touch no others."""
+"""Create the buckets of a MinIO server, and users limited to their own buckets."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: minio_state
-short_description: Have a MinIO server hold buckets, and users who may touch no others
+short_description: Create the buckets of a MinIO server, and users limited to their own buckets
 description:
-  - Makes buckets with the rules that delete old objects, and users, each with a policy of its own that names the buckets it
-    may touch. What is in order is left alone; buckets and users that are not named stay.
-  - A user's password is compared by using it. It is sent encrypted, as the server wants it.
-  - With I(probe) it changes nothing and uses the server instead, as a user does and as a stranger does.
-  - It speaks the server's interface itself (S3 and MinIO's admin API, AWS signature version 4), as Debian 12 has no client of it.
+  - Creates buckets with expiry rules, and users, each with a policy of its own that lists the buckets it may use.
+    Idempotent; buckets and users that are not listed stay.
+  - A user's password is checked by logging in with it. It is sent encrypted, as the server requires.
+  - With I(probe) it changes nothing, but tests the bucket as a user and as an anonymous client.
+  - It talks to the server directly (S3 and MinIO's admin API, AWS signature version 4), because Debian 12 has no client for it.
 requirements: [python3-cryptography]
 options:
   url: {description: 'The server, as http(s)://ADDRESS:PORT.', type: str, required: true}
-  server_name: {description: The name that its certificate must have; that of the URL by default., type: str}
-  ca: {description: The authority that signed its certificate (PEM)., type: path}
-  user: {description: Whose access key is used; the root user where anything may have to be changed., type: str, required: true}
-  password: {description: That user's secret key., type: str, required: true}
+  server_name: {description: The name that its certificate must have; the URL's host by default., type: str}
+  ca: {description: The CA of its certificate (PEM)., type: path}
+  user: {description: The access key to use; to change anything it must be the root user's., type: str, required: true}
+  password: {description: The secret key of that user., type: str, required: true}
   buckets:
-    description: Buckets that there are.
+    description: Buckets to create.
     type: list
     elements: dict
     default: []
     suboptions:
       name: {description: Its name., type: str, required: true}
       expire:
-        description: Which objects are deleted when they are how many days old.
+        description: Expiry rules, by prefix and age.
         type: list
         elements: dict
         default: []
         suboptions:
-          prefix: {description: What their keys begin with; every object's by default., type: str, default: ''}
-          days: {description: Their age., type: int, required: true}
+          prefix: {description: Prefix of the objects' keys; empty for all objects., type: str, default: ''}
+          days: {description: Age in days at which they are deleted., type: int, required: true}
   users:
-    description: Users that there are.
+    description: Users to create.
     type: list
     elements: dict
     default: []
@@ -44,13 +44,13 @@ options:
       password: {description: The secret key., type: str, required: true}
       write: {description: Buckets that it reads and writes., type: list, elements: str, default: []}
       read: {description: Buckets that it only reads., type: list, elements: str, default: []}
-      metrics: {description: Whether it reads the server's figures., type: bool, default: false}
-  drives: {description: Folders of the server; a warning tells of a file system that does not suit when a bucket is made., type: list, elements: path, default: []}
-  probe: {description: 'A bucket to write to, read from and delete from as the user; a stranger must be refused.', type: str}
+      metrics: {description: Whether it may read the server's metrics., type: bool, default: false}
+  drives: {description: The server's folders; creating a bucket warns of an unsuitable file system., type: list, elements: path, default: []}
+  probe: {description: 'A bucket to write to, read from and delete from as the user; anonymous access must be denied.', type: str}
 author: [Aisha]
 """
 EXAMPLES = r"""
-- name: Make the bucket and its user
+- name: Create the bucket and its user
   minio_state:
     url: http://127.0.0.1:9000
     user: root
@@ -112,7 +112,7 @@ class RefusedError(Exception):
 
 
 class NamedConnection(http.client.HTTPSConnection):
-    """A connection to an address whose certificate must be another name's."""
+    """A connection to an address whose certificate must be for another name."""
 
     def __init__(self, host: str, port: int, *, server_name: str, context: ssl.SSLContext) -> None:
         super().__init__(host, port, timeout=SECONDS, context=context)
@@ -125,7 +125,7 @@ class NamedConnection(http.client.HTTPSConnection):
 
 
 class Server:
-    """Requests to one server, signed with a user's key, or with none."""
+    """Requests to one server, signed with a user's key or anonymous."""
 
     def __init__(
         self, url: str, server_name: str | None, ca: str | None, user: str | None, password: str
@@ -134,7 +134,7 @@ class Server:
         self.user, self.password = user, password
 
     def as_user(self, user: str | None, password: str = "") -> Server:
-        """Return the same server for somebody else; for None it is a stranger."""
+        """Return the same server for another user; None is anonymous."""
         return Server(self.url.geturl(), self.server_name, self.ca, user, password)
 
     def request(
@@ -143,7 +143,7 @@ class Server:
         """Return the body of the answer.
 
         Raises:
-            RefusedError: it is none of the 200s.
+            RefusedError: its status is not 2xx.
         """
         target = quote(path) + (f"?{urlencode(sorted(query.items()), quote_via=quote)}" if query else "")
         connection = self._connection()
@@ -172,7 +172,7 @@ class Server:
         headers = {"Host": self.url.netloc}
         if self.user is None:
             return headers
-        if body:  # S3 wants it with a bucket's rules
+        if body:  # S3 requires it for lifecycle rules
             headers["Content-MD5"] = base64.b64encode(
                 hashlib.md5(body, usedforsecurity=False).digest()
             ).decode()
@@ -182,7 +182,7 @@ class Server:
         return headers
 
     def _authorization(self, method: str, target: str, headers: dict[str, str], now: str) -> str:
-        """Return AWS's signature, version 4, of a request."""
+        """Return the AWS signature, version 4, of a request."""
         path, _, query = target.partition("?")
         named = {
             name.lower(): value for name, value in sorted(headers.items(), key=lambda each: each[0].lower())
@@ -202,9 +202,9 @@ class Server:
 
 
 def encrypted(data: bytes, password: str) -> bytes:
-    """Return data as the admin API takes secrets: salt, cipher's number, nonce, one chunk of AES-256-GCM.
+    """Return data as the admin API takes secrets: salt, cipher id, nonce, one chunk of AES-256-GCM.
 
-    The format is madmin-go's `EncryptData`; number 2 derives the key by PBKDF2, which needs nothing but the standard library.
+    The format is madmin-go's `EncryptData`; id 2 derives the key by PBKDF2, which is in the standard library.
     """
     salt, nonce = os.urandom(32), os.urandom(8)
     cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", password.encode(), salt, 8192))
@@ -214,7 +214,7 @@ def encrypted(data: bytes, password: str) -> bytes:
 
 
 def rules(expire: list[dict]) -> list[tuple[str, int]]:
-    """Return a bucket's rules in an order of their own."""
+    """Return a bucket's rules, sorted."""
     return sorted((rule["prefix"], rule["days"]) for rule in expire)
 
 
@@ -231,7 +231,7 @@ def lifecycle(wanted: list[tuple[str, int]]) -> bytes:
 
 
 def present_rules(document: bytes) -> list[tuple[str, int]]:
-    """Return the rules that an answer of S3 tells of; MinIO names no namespace."""
+    """Return the rules in an S3 response; MinIO leaves out the namespace."""
     found = []
     for rule in ElementTree.fromstring(document).findall("{*}Rule"):  # noqa: S314 (the server is our own)
         days = rule.findtext("{*}Expiration/{*}Days")
@@ -242,7 +242,7 @@ def present_rules(document: bytes) -> list[tuple[str, int]]:
 
 
 def statement(buckets: list[str], actions: tuple[str, ...]) -> list[dict]:
-    """Return what allows the actions on the objects of buckets, and to list those buckets."""
+    """Return the statements that allow the actions on the objects of buckets, and listing these buckets."""
     if not buckets:
         return []
     arns = [f"arn:aws:s3:::{name}" for name in sorted(buckets)]
@@ -262,7 +262,7 @@ def policy(user: dict) -> dict:
 
 
 def comparable(document: dict) -> list:
-    """Return a policy's statements so that equal ones are equal, in whatever order the server tells them."""
+    """Return a policy's statements in a form that compares equal whatever order the server returns them in."""
 
     def plain(value: object) -> object:
         return sorted(value) if isinstance(value, list) else [value] if isinstance(value, str) else value
@@ -275,20 +275,20 @@ def comparable(document: dict) -> list:
 
 
 class State:
-    """Brings a server to what is wanted, and tells what it did."""
+    """Brings a server to the wanted state, and reports what it did."""
 
     def __init__(self, server: Server, *, dry: bool) -> None:
         self.server, self.dry = server, dry
         self.changes: list[str] = []
 
     def change(self, sentence: str, *request: Any) -> None:
-        """Do one change, unless nothing may be changed."""
+        """Make one change, except in check mode."""
         self.changes.append(sentence)
         if not self.dry:
             self.server.request(*request)
 
     def bucket(self, bucket: dict) -> None:
-        """Have a bucket with its rules."""
+        """Ensure that a bucket exists with its rules."""
         path, wanted = f"/{bucket['name']}", rules(bucket["expire"])
         if not found(self.server.request, "HEAD", path):
             self.change(f"make bucket {bucket['name']}", "PUT", path)
@@ -305,7 +305,7 @@ class State:
         )
 
     def user(self, user: dict) -> None:
-        """Have a user with its password and its policy."""
+        """Ensure that a user exists with its password and policy."""
         name, query = user["name"], {"accessKey": user["name"]}
         present = json.loads(found(self.server.admin, "GET", "user-info", query) or "{}")
         if present.get("status") != "enabled" or not self.knows(user):
@@ -323,7 +323,7 @@ class State:
             self.change(f"set policy of user {name}", "PUT", f"{ADMIN}set-user-or-group-policy", query)
 
     def knows(self, user: dict) -> bool:
-        """Tell whether the server takes a user's password."""
+        """Tell whether the server accepts a user's password."""
         try:
             self.server.as_user(user["name"], user["password"]).request("GET", "/")
         except RefusedError as error:
@@ -331,7 +331,7 @@ class State:
         return True
 
     def policy(self, name: str, wanted: dict) -> None:
-        """Have a policy."""
+        """Ensure that a policy exists as wanted."""
         present = found(self.server.admin, "GET", "info-canned-policy", {"name": name, "v": "2"})
         if present and comparable(json.loads(present)["Policy"]) == comparable(wanted):
             return
@@ -345,7 +345,7 @@ class State:
 
 
 def found(ask: Callable[..., bytes], *request: Any) -> bytes | None:
-    """Return an answer, which may be empty bytes made true; None when the server has no such thing."""
+    """Return the answer, a space for an empty one so that it is truthy; None when the server answers 404."""
     try:
         return ask(*request) or b" "
     except RefusedError as error:
@@ -355,10 +355,10 @@ def found(ask: Callable[..., bytes], *request: Any) -> bytes | None:
 
 
 def wait_until_ready(server: Server) -> None:
-    """Wait until a server answers that its users and buckets are loaded.
+    """Wait until a server has loaded its users and buckets.
 
     Raises:
-        RefusedError: it has not done so for a minute.
+        RefusedError: it has not after a minute.
         OSError: it cannot be reached.
     """
     until = time.monotonic() + READY_SECONDS
@@ -379,16 +379,16 @@ def wait_until_ready(server: Server) -> None:
 
 
 def refused(error: OSError) -> bool:
-    """Tell whether waiting may help: nobody listens yet. A wrong certificate stays wrong."""
+    """Tell whether waiting may help: yes while nothing listens yet, no for a TLS error."""
     return not isinstance(error, ssl.SSLError)
 
 
 def probe(server: Server, bucket: str) -> None:
-    """Use a bucket as its user, and check that a stranger cannot.
+    """Use a bucket as its user, and check that anonymous clients cannot.
 
     Raises:
-        RefusedError: the user is refused.
-        ValueError: what came back is not what was written, or a stranger was let in.
+        RefusedError: the user is denied access.
+        ValueError: the data read are not those written, or an anonymous client was let in.
     """
     path, data = f"/{bucket}/.probe/{socket.gethostname()}", os.urandom(16).hex().encode()
     server.request("PUT", path, None, data)
@@ -417,15 +417,15 @@ def file_system(path: str, mounts: str) -> str:
 
 
 def advise(module: AnsibleModule) -> None:
-    """Warn of drives that are no XFS."""
+    """Warn of drives with ext file systems."""
     mounts = Path("/proc/mounts").read_text()
     for folder in module.params["drives"]:
         if (kind := file_system(folder, mounts)) in ("ext2", "ext3", "ext4"):
-            module.warn(f"{folder} is {kind}; MinIO advises to use XFS")
+            module.warn(f"{folder} is {kind}; MinIO recommends XFS")
 
 
 def specification() -> dict:
-    """Return the arguments."""
+    """Return the argument specification."""
     rule = {"prefix": {"type": "str", "default": ""}, "days": {"type": "int", "required": True}}
     expire = {"type": "list", "elements": "dict", "default": [], "options": rule}
     names = {"type": "list", "elements": "str", "default": []}

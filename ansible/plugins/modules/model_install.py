@@ -1,15 +1,15 @@
 #!/usr/bin/python
-"""Have speech models in a folder, every file with its digest; a model is there whole or not at all."""
+"""Install speech models in a folder and verify every file; a model is there completely or not at all."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: model_install
-short_description: Have speech models in a folder, every file with its digest
+short_description: Install speech models in a folder and verify every file
 description:
-  - Reads every file of every wanted model. A model that is missing or differs in a file is unpacked from its archive, `.NAME.tar.gz` in the
-    same folder, beside its place; it takes the place when all its files have their digests, and the archive is removed.
-  - Without such an archive the model is told to be needed, and nothing is changed.
+  - Checks every file of every wanted model. A model with a missing or different file is unpacked from its archive, `.NAME.tar.gz` in the
+    same folder, next to its place. It is moved into place once all its files have their digests, and the archive is removed.
+  - Without that archive the model is returned as needed, and nothing is changed.
 options:
   path: {description: The folder of models., type: path, required: true}
   models:
@@ -21,16 +21,16 @@ options:
       name: {description: The model's folder., type: str, required: true}
       sha256: {description: The archive's digest., type: str, required: true}
       files: {description: The digest of each file., type: dict, required: true}
-  purge: {description: Whether other models are removed., type: bool, default: false}
+  purge: {description: Whether to remove other models., type: bool, default: false}
 author: [Aisha]
 """
 EXAMPLES = r"""
-- name: Have the English model
+- name: Install the English model
   model_install: {path: /var/lib/aisha/models, models: "{{ packed.models }}"}
 """
 RETURN = r"""
-needed: {description: The names of models whose archive is needed., type: list, elements: str, returned: always}
-changes: {description: What was done, in sentences., type: list, elements: str, returned: always}
+needed: {description: The names of the models whose archive is needed., type: list, elements: str, returned: always}
+changes: {description: 'What was done, one sentence each.', type: list, elements: str, returned: always}
 """
 
 import os
@@ -57,7 +57,7 @@ def differing(folder: Path, files: dict[str, str]) -> list[str]:
 
 
 def is_right(path: Path, wanted: str) -> bool:
-    """Tell whether a file has its digest, and its readers may read it."""
+    """Tell whether a file has its digest, and is readable by all."""
     return not path.is_symlink() and path.stat().st_mode & 0o777 == 0o644 and of_file(path) == wanted
 
 
@@ -65,12 +65,12 @@ def unpack(archive: Path, folder: Path, files: dict[str, str]) -> None:
     """Unpack a model's files into a folder and write them to disk.
 
     Raises:
-        ValueError: a file is missing or has not its digest.
+        ValueError: a file is missing, unknown or has the wrong digest.
     """
     with tarfile.open(archive, mode="r|gz") as tar:
         for member in tar:
             if member.name not in files or not member.isreg():
-                raise ValueError(f"{archive} has {member.name}, which the model has not")
+                raise ValueError(f"{archive} has {member.name}, which is not in the model")
             target = folder / member.name
             for parent in reversed(target.relative_to(folder).parents):
                 (folder / parent).mkdir(mode=0o755, exist_ok=True)
@@ -86,7 +86,7 @@ def unpack(archive: Path, folder: Path, files: dict[str, str]) -> None:
 
 
 def install(path: Path, model: dict) -> bool:
-    """Put a model in its place from its archive; return False when there is no archive, or not the right one."""
+    """Install a model from its archive; return False when there is no archive, or the wrong one."""
     archive, aside = path / f".{model['name']}.tar.gz", path / f".{model['name']}.unpacking"
     if not archive.is_file() or of_file(archive) != model["sha256"]:
         return False
@@ -102,7 +102,7 @@ def install(path: Path, model: dict) -> bool:
 
 
 def leftovers(path: Path, wanted: list[str], *, purge: bool) -> list[Path]:
-    """Return what interrupted runs have left, and with `purge` the models that nobody wants."""
+    """Return the leftovers of interrupted runs, and with `purge` the unwanted models."""
     hidden = [each for kind in ("unpacking", "old") for each in path.glob(f".*.{kind}")]
     archives = [each for each in path.glob(".*.tar.gz") if each.name[1:-7] not in wanted]
     others = [marker.parent for marker in path.glob(f"*/{MARKER}") if marker.parent.name not in wanted]
@@ -110,7 +110,7 @@ def leftovers(path: Path, wanted: list[str], *, purge: bool) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, or a folder, whose marker goes first: half of it is no model."""
+    """Delete a file or folder; a folder's marker goes first, so that a partial model never counts as one."""
     if path.is_dir():
         (path / MARKER).unlink(missing_ok=True)
         shutil.rmtree(path)
@@ -119,7 +119,7 @@ def remove(path: Path) -> None:
 
 
 def apply(path: Path, models: list[dict], *, purge: bool, dry: bool) -> tuple[list[str], list[str]]:
-    """Have the models; return the names of those whose archive is needed, and what was done."""
+    """Install the models; return the names of those whose archive is needed, and what was done."""
     needed, changes = [], []
     if not dry:
         path.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Pack installed speech models, each into one archive with the digests of its files."""
+"""Pack each installed speech model into an archive, with the digests of its files."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ DOCUMENTATION = r"""
 module: model_pack
 short_description: Pack installed speech models for other hosts
 description:
-  - A model is packed once. What was packed then is what is shipped, whatever becomes of the folder, until another model takes its place there.
+  - A model is packed once. That archive is shipped, whatever happens to the folder, until another model replaces the one in it.
 options:
   path: {description: The folder of installed models., type: path, required: true}
-  names: {description: Those to pack., type: list, elements: str, required: true}
+  names: {description: Models to pack., type: list, elements: str, required: true}
   store: {description: The folder that keeps the archives., type: path, required: true}
 author: [Aisha]
 """
@@ -20,7 +20,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 models:
-  description: The name, the archive with its SHA-256, and the SHA-256 of each file, of every model that is installed.
+  description: Name, archive, the archive's SHA-256 and that of each file, of every installed model.
   type: list
   elements: dict
   returned: always
@@ -46,7 +46,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 
 def pack(folder: Path, names: list[str], archive: Path) -> None:
-    """Write an archive of the files, the same for the same files, as one step."""
+    """Write a reproducible archive of the files, atomically."""
     with (
         replacing(archive) as raw,
         gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=raw, mtime=0) as packed,
@@ -60,7 +60,7 @@ def pack(folder: Path, names: list[str], archive: Path) -> None:
 
 
 def known(record: Path, marker: str) -> dict | None:
-    """Return what was packed earlier, if it is still there and of the model that is installed now."""
+    """Return an earlier pack, if its archive still exists and is of the installed model."""
     try:
         packed = json.loads(record.read_text())
         is_whole = Path(packed["archive"]).stat().st_size == packed["size"]
@@ -70,7 +70,7 @@ def known(record: Path, marker: str) -> dict | None:
 
 
 def packed_model(folder: Path, store: Path, *, dry: bool) -> dict:
-    """Return a model, which is packed afterwards."""
+    """Return a model's description, after packing it if necessary."""
     record, archive, marker = (
         store / f"{folder.name}.json",
         store / f"{folder.name}.tar.gz",

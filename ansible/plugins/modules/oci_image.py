@@ -1,31 +1,31 @@
 #!/usr/bin/python
-"""Make an image of Docker's into a folder in OCI's layout that is the same, to the digest, for the same files."""
+"""Convert a Docker image into an OCI layout that is reproducible, to the digest."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: oci_image
-short_description: Make an image of Docker's into an OCI layout that is the same for the same files
+short_description: Convert a Docker image into a reproducible OCI layout
 description:
-  - Docker writes the time of every step into an image, and the time of every file that a step made into its layers. Here all times
-    become one, and what else tells of the machine goes, so that equal files give an equal digest on every machine.
-  - The first layer, the base, is kept as it is. Compressed layers are kept, and linked into the layouts that have them.
+  - Docker writes the time of every step into an image, and the time of every file that a step made into its layers. This module
+    sets all times to one and drops whatever else depends on the machine, so that equal files give an equal digest on every machine.
+  - The first layer, the base, is kept unchanged. Compressed layers are cached, and hard-linked into the layouts that use them.
 options:
-  image: {description: The image of the engine., type: str, required: true}
+  image: {description: The image in the Docker engine., type: str, required: true}
   layout: {description: The folder to write., type: path, required: true}
-  store: {description: 'The folder that keeps compressed layers, on the same disk.', type: path, required: true}
-  epoch: {description: The time of everything in it, in seconds since 1970., type: int, required: true}
-  labels: {description: The image's labels; those of the engine's image go., type: dict, default: {}}
-  history: {description: What to say of each layer., type: list, elements: str, required: true}
+  store: {description: 'The folder that caches compressed layers, on the same file system.', type: path, required: true}
+  epoch: {description: 'The time set everywhere, in seconds since 1970.', type: int, required: true}
+  labels: {description: The image's labels; they replace those of the Docker image., type: dict, default: {}}
+  history: {description: The history entry of each layer., type: list, elements: str, required: true}
 author: [Aisha]
 """
 EXAMPLES = r"""
-- name: Make its digest depend on nothing but files
+- name: Make the digest depend on the files alone
   oci_image: {image: "aisha-build:1", layout: /var/cache/images/one, store: /var/cache/images/layers, epoch: 1757577600, history: [base, packages, app]}
 """
 RETURN = r"""
 digest: {description: "The manifest's digest, with its algorithm.", type: str, returned: always}
-size: {description: Bytes of all layers, unpacked., type: int, returned: always}
+size: {description: 'Bytes of all layers, unpacked.', type: int, returned: always}
 compressed: {description: Bytes that a pull transfers., type: int, returned: always}
 layers: {description: Digest and bytes of each layer., type: list, elements: dict, returned: always}
 """
@@ -52,12 +52,12 @@ OCI = "application/vnd.oci.image"
 
 
 class Hashing:
-    """A file to write to that knows its digest and its size."""
+    """A writable file that keeps its digest and its size."""
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
         self._file, self._sum, self.size = file, hashlib.sha256(), 0
 
-    def write(self, data: bytes) -> int:  # noqa: D102 (as a file)
+    def write(self, data: bytes) -> int:  # noqa: D102 (as of a file)
         self._sum.update(data)
         self.size += len(data)
         return self._file.write(data)
@@ -67,12 +67,12 @@ class Hashing:
 
     @property
     def digest(self) -> str:
-        """Of what was written."""
+        """The SHA-256 of what was written."""
         return f"sha256:{self._sum.hexdigest()}"
 
 
 def without_times(source: IO[bytes], target: IO[bytes], epoch: int) -> None:
-    """Copy a layer's tar stream with one time and no names of users in it."""
+    """Copy a layer's tar stream with every time set to `epoch` and without user names."""
     with (
         tarfile.open(fileobj=source, mode="r|") as old,
         tarfile.open(fileobj=target, mode="w|", format=tarfile.PAX_FORMAT) as new,
@@ -84,7 +84,7 @@ def without_times(source: IO[bytes], target: IO[bytes], epoch: int) -> None:
 
 
 def compress(source: IO[bytes], store: Path, epoch: int | None) -> dict:
-    """Write a layer, compressed, into the store, and describe it; `epoch` is None for one that stays as it is."""
+    """Compress a layer into the store, and describe it; `epoch` is None for a layer that is kept unchanged."""
     handle, partial = tempfile.mkstemp(dir=store)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -103,7 +103,7 @@ def compress(source: IO[bytes], store: Path, epoch: int | None) -> dict:
 
 
 def known(store: Path, key: str) -> dict | None:
-    """Return what a layer became an earlier time, if that is still there."""
+    """Return the description of a layer that is already in the store."""
     try:
         layer = json.loads((store / f"{key}.json").read_text())
         size = (store / layer["digest"].partition(":")[2]).stat().st_size
@@ -113,7 +113,7 @@ def known(store: Path, key: str) -> dict | None:
 
 
 def layer_of(saved: tarfile.TarFile, name: str, diff_id: str, store: Path, epoch: int | None) -> dict:
-    """Return the description of a layer, which is in the store afterwards."""
+    """Return the description of a layer, after compressing it into the store if necessary."""
     key = f"{diff_id.partition(':')[2]}-{epoch}"
     layer = known(store, key)
     if layer is None:
@@ -126,22 +126,22 @@ def content(saved: tarfile.TarFile, name: str) -> IO[bytes]:
     """Return a file of an archive.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a regular file.
     """
     if (found := saved.extractfile(name)) is None:
-        raise ValueError(f"{name} of the image is no file")
+        raise ValueError(f"{name} of the image is not a file")
     return found
 
 
 def saved_layers(saved: tarfile.TarFile) -> tuple[dict, list[tuple[str, str]]]:
-    """Return an image's configuration, and of each layer its name in the archive and the digest of its tar."""
+    """Return an image's configuration, and each layer's name in the archive with the digest of its tar."""
     manifest = json.loads(content(saved, "manifest.json").read())[0]
     config = json.loads(content(saved, manifest["Config"]).read())
     return config, list(zip(manifest["Layers"], config["rootfs"]["diff_ids"], strict=True))
 
 
 def configuration(config: dict, layers: list[dict], wanted: dict) -> dict:
-    """Return OCI's image configuration, with nothing of the machine and of the moment in it."""
+    """Return the OCI image configuration, without anything specific to the machine or the build time."""
     moment = datetime.datetime.fromtimestamp(wanted["epoch"], datetime.UTC)
     created = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     kept = {name: config["config"][name] for name in KEPT if config["config"].get(name)}
@@ -188,11 +188,11 @@ def write_layout(folder: Path, store: Path, config: dict, layers: list[dict]) ->
 
 
 def make(wanted: dict) -> dict:
-    """Take the image from the engine and write the layout, as one step.
+    """Export the image from the engine and write the layout atomically.
 
     Raises:
-        ValueError: the image has another number of layers than its history.
-        CommandError: the engine does not give it.
+        ValueError: the number of layers differs from the length of the history.
+        CommandError: the engine cannot export it.
     """
     target = Path(wanted["layout"])
     store = Path(wanted["store"])
@@ -222,7 +222,7 @@ def make(wanted: dict) -> dict:
 
 
 def main() -> None:
-    """Make it."""
+    """Convert the image."""
     module = AnsibleModule(
         argument_spec={
             "image": {"type": "str", "required": True},

@@ -1,30 +1,30 @@
 #!/usr/bin/python
-"""Have databases of PostgreSQL, roles who log in, and no more access than is named."""
+"""Manage PostgreSQL databases and login roles, with no access beyond what is listed."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: postgresql_access
-short_description: Have databases, roles who log in, and no more access than is named
+short_description: Manage databases and login roles, with no access beyond what is listed
 description:
-  - Talks to the local server as postgres through its socket; a run that finds everything in order changes nothing.
-  - The roles that are named have exactly what is named, in their attributes, memberships, settings, and in the schema public of
-    the databases that are named. Other roles and other schemas are left alone; nothing is ever dropped.
-  - Passwords become SCRAM verifiers here, so the server neither sees nor logs them, and a password that fits the verifier the
-    server has is left as it is.
+  - Connects to the local server as postgres through its socket. Idempotent.
+  - The listed roles get exactly the listed attributes, memberships and settings, and the listed access to the schema public of the
+    listed databases. Other roles and other schemas are left alone; nothing is ever dropped.
+  - Passwords become SCRAM verifiers in this module, so the server neither sees nor logs them. A password that matches the server's
+    verifier is not set again.
 options:
   port: {description: The port that names the socket., type: int, default: 5432}
   roles:
-    description: Roles who log in.
+    description: Login roles.
     type: list
     elements: dict
     default: []
     suboptions:
       name: {description: The name., type: str, required: true}
       password: {description: The password., type: str, required: true}
-      connection_limit: {description: 'Most connections at a time; -1 for no limit.', type: int, default: -1}
-      member_of: {description: 'Roles whose rights it has too, as pg_monitor.', type: list, elements: str, default: []}
-      settings: {description: 'Settings of its sessions, as statement_timeout.', type: dict, default: {}}
+      connection_limit: {description: 'Maximum number of connections at a time; -1 for no limit.', type: int, default: -1}
+      member_of: {description: 'Roles that it is a member of, such as pg_monitor.', type: list, elements: str, default: []}
+      settings: {description: 'Settings of its sessions, such as statement_timeout.', type: dict, default: {}}
   databases:
     description: Databases.
     type: list
@@ -33,13 +33,13 @@ options:
     suboptions:
       name: {description: The name., type: str, required: true}
       owner: {description: 'The role that owns it, creates its tables and migrates them.', type: str, required: true}
-      writers: {description: 'Roles that read and write the rows of its tables, also of tables to come.', type: list, elements: str, default: []}
-      readers: {description: Roles that read them., type: list, elements: str, default: []}
-      monitors: {description: 'Roles that only connect, to see figures.', type: list, elements: str, default: []}
+      writers: {description: 'Roles that read and write the rows of its tables, present and future.', type: list, elements: str, default: []}
+      readers: {description: Roles that only read them., type: list, elements: str, default: []}
+      monitors: {description: 'Roles that only connect, to read metrics.', type: list, elements: str, default: []}
 author: [Aisha]
 """
 EXAMPLES = r"""
-- name: Have the app's database
+- name: Manage the app's database
   postgresql_access:
     roles:
       - {name: shop_owner, password: "{{ vault_owner }}"}
@@ -49,7 +49,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 statements:
-  description: What was said to the server, without verifiers.
+  description: The statements executed, without verifiers.
   type: list
   returned: always
 """
@@ -92,7 +92,7 @@ FROM pg_authid r
 """
 DATABASES = "SELECT datname AS name, pg_get_userbyid(datdba) AS owner FROM pg_database"
 
-# One row for each privilege that a role has: on what, who ('' is everyone), which; and one without for each object nobody has any on.
+# One row for each privilege: object, role ('' is PUBLIC), privilege; and a row without a role for each object without any.
 GRANTS = """
 SELECT kind, object, CASE WHEN grantee = 0 THEN '' ELSE pg_get_userbyid(grantee) END AS role, privilege_type AS privilege
 FROM (
@@ -113,7 +113,7 @@ FROM (
 
 
 def verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> str:
-    """Return what PostgreSQL keeps of a password (RFC 5803); the password is plain ASCII."""
+    """Return the verifier that PostgreSQL stores for a password (RFC 5803); the password is ASCII."""
     salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)
     client = hmac.digest(salted, b"Client Key", "sha256")
     keys = (hashlib.sha256(client).digest(), hmac.digest(salted, b"Server Key", "sha256"))
@@ -122,7 +122,7 @@ def verifier(password: str, salt: bytes, iterations: int = ITERATIONS) -> str:
 
 
 def fits(password: str, kept: str | None) -> bool:
-    """Tell whether a verifier is of this password."""
+    """Tell whether a verifier matches a password."""
     parts = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$.*", kept or "")
     return parts is not None and hmac.compare_digest(
         parts[0], verifier(password, base64.b64decode(parts[2]), int(parts[1]))
@@ -140,7 +140,7 @@ def literal(value: object) -> str:
 
 
 def role_statements(wanted: dict, present: dict | None) -> list[str]:
-    """Return what makes a role as it is wanted."""
+    """Return the statements that bring a role to the wanted state."""
     role = name(wanted["name"])
     now = present or {
         "verifier": None,
@@ -170,7 +170,7 @@ def role_statements(wanted: dict, present: dict | None) -> list[str]:
 
 
 def database_statements(wanted: dict, present: dict | None) -> list[str]:
-    """Return what creates a database, or gives it its owner."""
+    """Return the statements that create a database or change its owner."""
     if not present:
         return [f"CREATE DATABASE {name(wanted['name'])} OWNER {name(wanted['owner'])} TEMPLATE template0"]
     if present["owner"] == wanted["owner"]:
@@ -179,7 +179,7 @@ def database_statements(wanted: dict, present: dict | None) -> list[str]:
 
 
 def wanted_access(database: dict, roles: list[str]) -> dict[str, dict[str, set[str]]]:
-    """Return the privileges of each role but the owner, by kind of object; '' is everyone."""
+    """Return the privileges of each role but the owner, by kind of object; '' is PUBLIC."""
     everyone: dict[str, dict[str, set[str]]] = {"": {"DATABASE": set(), "SCHEMA": {"USAGE"}}}
     access: dict[str, dict[str, set[str]]] = {role: {} for role in roles if role != database["owner"]}
     for group in ("monitors", "readers", "writers"):
@@ -188,7 +188,7 @@ def wanted_access(database: dict, roles: list[str]) -> dict[str, dict[str, set[s
 
 
 def grant_statements(database: dict, roles: list[str], grants: list[dict]) -> list[str]:
-    """Return what gives each role its privileges in a database, and takes those that it should not have."""
+    """Return the statements that grant each role its privileges in a database, and revoke all others."""
     said = []
     place = {"DATABASE": f"DATABASE {name(database['name'])}", "SCHEMA": "SCHEMA public"}
     default = f"ALTER DEFAULT PRIVILEGES FOR ROLE {name(database['owner'])} IN SCHEMA public "
@@ -218,14 +218,14 @@ def grant_statements(database: dict, roles: list[str], grants: list[dict]) -> li
 
 
 class Server:
-    """The local server, spoken to as its superuser through the socket."""
+    """The local server, used as its superuser through the socket."""
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module = module
         self.said: list[str] = []
 
     def connect(self, database: str) -> Any:
-        """Connect as the system's user postgres, with nothing of what is said in the server's log."""
+        """Connect as the system user postgres; the session's statements stay out of the server's log."""
         before = os.geteuid()
         os.seteuid(pwd.getpwnam("postgres").pw_uid)
         try:
@@ -252,15 +252,15 @@ class Server:
                 cursor.execute(each)
 
     def have_roles(self, connection: Any) -> None:
-        """Have the roles, all or none."""
+        """Bring the roles to the wanted state, in one transaction."""
         present = {each["name"]: each for each in self.ask(connection, ROLES)}
         for role in self.module.params["roles"]:
             self.say(connection, role_statements(role, present.get(role["name"])))
         connection.commit()
 
     def have_databases(self, connection: Any) -> list[dict]:
-        """Have the databases, and return those that are there now."""
-        connection.autocommit = True  # a database is not created in a transaction
+        """Create the databases, and return those that exist now."""
+        connection.autocommit = True  # CREATE DATABASE cannot run in a transaction
         present = {each["name"]: each for each in self.ask(connection, DATABASES)}
         wanted = self.module.params["databases"]
         for database in wanted:
@@ -268,7 +268,7 @@ class Server:
         return [each for each in wanted if each["name"] in present or not self.module.check_mode]
 
     def have_grants(self, database: dict) -> None:
-        """Have the privileges in a database, all or none."""
+        """Bring the privileges in a database to the wanted state, in one transaction."""
         connection = self.connect(database["name"])
         roles = [role["name"] for role in self.module.params["roles"]]
         self.say(connection, grant_statements(database, roles, self.ask(connection, GRANTS)))
@@ -277,7 +277,7 @@ class Server:
 
 
 def main() -> None:
-    """Compare, and say what is needed."""
+    """Compare, and execute what is needed."""
     text, names = {"type": "str", "required": True}, {"type": "list", "elements": "str", "default": []}
     role = {
         "name": text,

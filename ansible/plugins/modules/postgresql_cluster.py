@@ -1,19 +1,19 @@
 #!/usr/bin/python
-"""Have a Debian cluster of PostgreSQL with data checksums, and refuse one that would be lost or overlooked."""
+"""Create a Debian PostgreSQL cluster with data checksums, and reject one that would be lost or overlooked."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: postgresql_cluster
-short_description: Have a cluster of PostgreSQL with data checksums
+short_description: Create a PostgreSQL cluster with data checksums
 description:
-  - Creates Debian's cluster VERSION/main with UTF-8, a collation that no upgrade of the C library changes, and what
-    /etc/postgresql-common/createcluster.conf says.
-  - Refuses a host with a cluster of another version, which would be left behind, and a cluster without data checksums.
-  - In check mode it refuses just the same, so that it is a preflight check too.
+  - Creates Debian's cluster VERSION/main with UTF-8, a collation that no upgrade of the C library changes, and the settings in
+    /etc/postgresql-common/createcluster.conf.
+  - Rejects a host with a cluster of another version, which would be left behind, and a cluster without data checksums.
+  - Check mode makes the same checks, so it serves as a preflight check, too.
 options:
   version: {description: The major version., type: str, required: true}
-  enable_checksums: {description: 'Turn data checksums on where they are off; the server is stopped while all data are read and written.', type: bool, default: false}
+  enable_checksums: {description: 'Enable data checksums where they are off; the server is stopped while all data are rewritten.', type: bool, default: false}
 author: [Aisha]
 """
 EXAMPLES = r"""
@@ -41,13 +41,13 @@ INITDB = ("--auth-local=peer", "--auth-host=scram-sha-256")
 
 
 def other_versions(version: str, configurations: Path = CONFIGURATIONS) -> list[str]:
-    """Return the versions that have a main cluster beside the wanted one."""
+    """Return the other versions that have a main cluster."""
     found = (path.parent.parent.name for path in configurations.glob("*/main/postgresql.conf"))
     return sorted(each for each in found if each != version)
 
 
 def has_checksums(control_data: str) -> bool:
-    """Tell what pg_controldata says of the pages."""
+    """Tell whether the output of pg_controldata reports page checksums."""
     found = re.search(r"^Data page checksum version:\s*(\d+)$", control_data, re.MULTILINE)
     return found is not None and found[1] != "0"
 
@@ -60,11 +60,11 @@ class Cluster:
         self.programs = Path(f"/usr/lib/postgresql/{self.version}/bin")
 
     def run(self, *command: str | Path) -> str:
-        """Run a command in English and return what it prints."""
+        """Run a command with English output and return that."""
         return run(*map(str, command), env=os.environ | {"LC_ALL": "C.UTF-8"})
 
     def exists(self) -> bool:
-        """Tell whether it was created."""
+        """Tell whether it exists."""
         return (CONFIGURATIONS / self.version / "main" / "postgresql.conf").exists()
 
     def data(self) -> str:
@@ -72,11 +72,11 @@ class Cluster:
         return self.run("pg_conftool", "--short", self.version, "main", "show", "data_directory")
 
     def has_checksums(self) -> bool:
-        """Tell whether a damaged page would be noticed."""
+        """Tell whether its data checksums are enabled."""
         return has_checksums(self.run(self.programs / "pg_controldata", self.data()))
 
     def action_needed(self) -> str:
-        """Return what brings it to what it shall be."""
+        """Return the action that is needed."""
         if not self.exists():
             return "create"
         return "none" if self.has_checksums() else "enable checksums"
@@ -89,11 +89,11 @@ class Cluster:
             self.enable_checksums()
 
     def create(self) -> None:
-        """Create it; it is not started yet."""
+        """Create it, without starting it."""
         self.run("pg_createcluster", *CREATE, self.version, "main", "--", *INITDB)
 
     def enable_checksums(self) -> None:
-        """Stop it and write a checksum into every page; stopped half-way it can be done again."""
+        """Stop it and write a checksum into every page; safe to repeat after an interruption."""
         self.run("systemctl", "stop", f"postgresql@{self.version}-main")
         self.run(
             "runuser",
@@ -108,7 +108,7 @@ class Cluster:
 
 
 def main() -> None:
-    """Look, refuse, and do what is needed."""
+    """Check the host, and do what is needed."""
     module = AnsibleModule(
         supports_check_mode=True,
         argument_spec={
@@ -120,7 +120,7 @@ def main() -> None:
     if others := other_versions(cluster.version):
         old = others[-1]
         module.fail_json(
-            msg=f"a cluster of PostgreSQL {old} is here and postgresql_version is {cluster.version}: move its data with "
+            msg=f"this host has a cluster of PostgreSQL {old} and postgresql_version is {cluster.version}: move its data with "
             f"`pg_upgradecluster {old} main` and drop it with `pg_dropcluster {old} main`, or set postgresql_version to {old}"
         )
     try:

@@ -1,25 +1,24 @@
 #!/usr/bin/python
-"""Refuse a host that a role cannot be applied to, before anything is changed."""
+"""Reject a host that a role cannot be applied to, before anything is changed."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: preflight
-short_description: Refuse a host that a role cannot be applied to
+short_description: Reject a host that a role cannot be applied to
 description:
-  - Checks what the variables say, the Debian release, that ports are free or belong to the service that shall have them, and
-    free disk space.
-  - Never changes anything; every problem is reported at once, each with the variable that it comes from.
-  - Tells which packages are missing, so that a role asks apt, which takes a second to read its lists, for those alone.
+  - Checks the variables, the Debian release, that ports are free or belong to the service that is to have them, and free disk space.
+  - Never changes anything; all problems are reported together, each with the variable that causes it.
+  - Returns the missing packages, so that a role calls apt, which takes a second to read its lists, only for those.
 options:
   require:
-    description: What must be true of the variables.
+    description: Conditions on the variables.
     type: list
     elements: dict
     default: []
     suboptions:
-      that: {description: An expression's value., type: bool, required: true}
-      problem: {description: What to say when it is false; it names the variable and the fix., type: str, required: true}
+      that: {description: Value of the condition., type: bool, required: true}
+      problem: {description: 'Message when it is false, with the variable and the fix.', type: str, required: true}
   releases:
     description: Debian releases, by code name, that are supported.
     type: list
@@ -33,14 +32,14 @@ options:
     suboptions:
       port: {description: The port., type: int, required: true}
       variable: {description: The variable that sets it., type: str, required: true}
-      process: {description: 'Names, as in /proc/PID/comm, of the processes that may have it already.', type: list, elements: str, required: true}
+      process: {description: 'Names, as in /proc/PID/comm, of the processes that may already listen on it.', type: list, elements: str, required: true}
   space:
     description: Free disk space that is needed.
     type: list
     elements: dict
     default: []
     suboptions:
-      path: {description: A folder; the nearest parent that exists counts., type: str, required: true}
+      path: {description: 'A folder; if missing, its nearest existing parent is checked.', type: str, required: true}
       mib: {description: Free mebibytes., type: int, required: true}
       variable: {description: The variable that sets the folder or the size., type: str, required: true}
   packages: {description: Debian packages that the role needs., type: list, elements: str, default: []}
@@ -56,7 +55,7 @@ EXAMPLES = r"""
 """
 RETURN = r"""
 missing:
-  description: The packages that are not installed, or not wholly.
+  description: The packages that are not installed, or only partly.
   type: list
   elements: str
   returned: always
@@ -78,7 +77,7 @@ DPKG_JOURNAL = Path("/var/lib/dpkg/updates")
 
 
 def release_problem(supported: list[str], os_release: str) -> str | None:
-    """Return what is wrong with the text of /etc/os-release."""
+    """Return the problem with the release in the text of /etc/os-release, if any."""
     facts = dict(line.split("=", 1) for line in os_release.splitlines() if "=" in line)
     name = facts.get("VERSION_CODENAME", "").strip('"') or facts.get("PRETTY_NAME", "an unknown system")
     if name in supported:
@@ -108,7 +107,7 @@ def owners(inodes: set[str]) -> set[str]:
 
 
 def links(folder: Path) -> set[str]:
-    """Return where a folder's links lead; a busy process closes some while they are read."""
+    """Return the targets of a folder's links; a busy process may close some meanwhile."""
     found = set()
     for each in folder.iterdir():
         try:
@@ -119,7 +118,7 @@ def links(folder: Path) -> set[str]:
 
 
 def port_problem(wanted: dict, found: dict[int, set[str]], all_ports: list[dict]) -> str | None:
-    """Return who has a port that the service shall have."""
+    """Return the problem with a port that the service needs, if any."""
     same = [other["variable"] for other in all_ports if other["port"] == wanted["port"]]
     if len(same) > 1:
         return f"{' and '.join(same)} are both {wanted['port']}: give each a port of its own"
@@ -131,7 +130,7 @@ def port_problem(wanted: dict, found: dict[int, set[str]], all_ports: list[dict]
 
 
 def space_problem(wanted: dict) -> str | None:
-    """Return how much disk space is missing."""
+    """Return the problem with free disk space, if any."""
     path = Path(wanted["path"])
     while not path.exists():
         path = path.parent
@@ -150,12 +149,12 @@ def missing(packages: list[str]) -> list[str]:
 
 
 def is_interrupted() -> bool:
-    """Tell whether dpkg has work to finish."""
+    """Tell whether dpkg was interrupted."""
     return bool(run("dpkg", "--audit", check=False)) or any(DPKG_JOURNAL.iterdir())
 
 
 def main() -> None:
-    """Check, and fail with every problem at once."""
+    """Check, and fail with all problems together."""
     require = {"that": {"type": "bool", "required": True}, "problem": {"type": "str", "required": True}}
     port = {"port": {"type": "int", "required": True}, "variable": {"type": "str", "required": True}}
     process = {"process": {"type": "list", "elements": "str", "required": True}}

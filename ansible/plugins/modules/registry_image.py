@@ -1,29 +1,29 @@
 #!/usr/bin/python
-"""Ask a registry for an image: whether one may log in, which digest a tag has, whether all of it is there."""
+"""Query a registry: whether the login works, which digest a tag has, whether the image is complete."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: registry_image
-short_description: Ask a registry for an image
+short_description: Query a registry for an image
 description:
-  - Logs in over TLS, without any proxy, and asks for nothing else when no reference is given.
-  - An image counts as there when its manifest and every blob that it names are. Never changes anything.
+  - Logs in over TLS, without any proxy; without a reference it only checks the login.
+  - An image exists when its manifest and every blob in it do. Never changes anything.
 options:
   registry: {description: 'HOST:PORT.', type: str, required: true}
-  user: {description: Who asks., type: str, required: true}
-  password: {description: That user's password., type: str, required: true}
-  ca: {description: 'The authority of its certificate, as PEM or as the path of a file; none means the system''s.', type: str}
+  user: {description: The user., type: str, required: true}
+  password: {description: The user's password., type: str, required: true}
+  ca: {description: 'The CA of its certificate, as PEM or the path of a file; by default the system''s CAs.', type: str}
   name: {description: The image's name., type: str}
   reference: {description: A tag or a digest., type: str}
 author: [Aisha]
 """
 EXAMPLES = r"""
-- name: Ask for the newest
+- name: Look up the latest image
   registry_image: {registry: "registry.example.org:5000", user: app, password: "{{ password }}", name: aisha, reference: latest}
 """
 RETURN = r"""
-digest: {description: The image's; empty when it is not there, or not all of it., type: str, returned: always}
+digest: {description: The image's digest; empty when it is missing or incomplete., type: str, returned: always}
 """
 
 import base64
@@ -56,10 +56,10 @@ class Registry:
         )
 
     def ask(self, method: str, path: str) -> bytes | None:
-        """Return what the registry answers; None when it does not have it.
+        """Return the registry's answer; None for a 404.
 
         Raises:
-            ValueError: it does not let the user in, or fails.
+            ValueError: it rejects the login, or answers with another error.
             OSError: it cannot be reached.
         """
         headers = {"Authorization": f"Basic {self._login}", "Accept": ", ".join(MANIFESTS)}
@@ -76,7 +76,7 @@ class Registry:
         return answer
 
     def digest(self, name: str, reference: str) -> str:
-        """Return the digest of an image that is wholly there, else nothing."""
+        """Return the digest of an image, or nothing when it is missing or incomplete."""
         manifest = self.ask("GET", f"{name}/manifests/{reference}")
         if manifest is None:
             return ""
@@ -88,7 +88,7 @@ class Registry:
 
 
 def main() -> None:
-    """Ask."""
+    """Query the registry."""
     text = {"type": "str"}
     needed = {"type": "str", "required": True}
     module = AnsibleModule(

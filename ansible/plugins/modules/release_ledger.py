@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""The fleet's releases: which there were, which one runs, who is releasing now, and what was done."""
+"""The fleet's releases: their history, the current one, who is releasing now, and the audit log."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ DOCUMENTATION = r"""
 module: release_ledger
 short_description: The fleet's releases, the lock on releasing, and the audit log
 description:
-  - All of it is in /var/lib/aisha/fleet of one host.
-  - The lock has a holder and a time at which it ends by itself, so that a run that was killed does not keep it. Who finds it held
-    waits until it is free, or ends.
-  - Each release is a manifest in a file of its own; the newest that succeeded is the current one.
+  - All of it is in /var/lib/aisha/fleet on one host.
+  - The lock has a holder and an expiry time, so that a killed run does not keep it. Others wait until it is released or expires.
+  - Each release is a manifest in a file of its own; the latest that succeeded is the current one.
 options:
   action: {description: What to do., type: str, choices: [lock, renew, unlock, record, read, audit], required: true}
-  holder: {description: 'Who it is, for the lock.', type: str, default: ''}
-  seconds: {description: How long the lock lasts unless it is renewed., type: int, default: 120}
+  holder: {description: 'The holder of the lock.', type: str, default: ''}
+  seconds: {description: Seconds until the lock expires unless it is renewed., type: int, default: 120}
   wait: {description: Seconds to wait for a lock that another holds., type: int, default: 150}
   manifest: {description: 'The release, for O(action=record), with its id.', type: dict, default: {}}
   entry: {description: 'What was done, for O(action=audit) and O(action=record).', type: dict, default: {}}
-  keep: {description: 'Releases to keep, not counting returns to an older one.', type: int, default: 5}
+  keep: {description: 'Number of releases to keep, not counting rollbacks.', type: int, default: 5}
 author: [Aisha]
 """
 EXAMPLES = r"""
@@ -26,10 +25,10 @@ EXAMPLES = r"""
   release_ledger: {action: lock, holder: "me on my laptop"}
 """
 RETURN = r"""
-current: {description: The manifest of the release that runs., type: dict, returned: O(action=read)}
-releases: {description: 'All manifests, the newest first.', type: list, elements: dict, returned: O(action=read) and O(action=lock)}
-lock: {description: Holder and end of the lock; empty when it is free., type: dict, returned: always}
-taken_over: {description: Who held the lock when it ended by itself., type: str, returned: O(action=lock)}
+current: {description: The manifest of the current release., type: dict, returned: O(action=read)}
+releases: {description: 'All manifests, newest first.', type: list, elements: dict, returned: O(action=read) and O(action=lock)}
+lock: {description: Holder and expiry of the lock; empty when it is free., type: dict, returned: always}
+taken_over: {description: Who held the lock that expired., type: str, returned: O(action=lock)}
 """
 
 import json
@@ -48,21 +47,21 @@ POLL_SECONDS = 1.0
 
 
 def alone() -> AbstractContextManager[None]:
-    """Be the only one who reads and writes the ledger on this host."""
+    """Hold the file lock on this host's ledger."""
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o750)
     return locked(FOLDER / ".lock")
 
 
 def lock_now() -> dict[str, Any]:
-    """Return the lock as the file has it; one that has ended by itself still names who held it."""
+    """Return the lock as stored; one that has expired still names its holder."""
     return read_json(FOLDER / "lock.json")
 
 
 def take(holder: str, seconds: int, wait: int) -> str:
-    """Take the lock, and return who held it when it ended by itself; empty when it was free.
+    """Take the lock, and return the holder of an expired one; empty when it was free.
 
     Raises:
-        TimeoutError: another holds it still; says who and until when.
+        TimeoutError: another still holds it; says who and for how long.
     """
     until = time.monotonic() + wait
     while True:
@@ -80,10 +79,10 @@ def take(holder: str, seconds: int, wait: int) -> str:
 
 
 def renew(holder: str, seconds: int) -> None:
-    """Make the lock last longer.
+    """Extend the lock.
 
     Raises:
-        TimeoutError: it has ended, and another has taken it.
+        TimeoutError: it has expired, and another has taken it.
     """
     with alone():
         held = lock_now()
@@ -95,19 +94,19 @@ def renew(holder: str, seconds: int) -> None:
 
 
 def unlock(holder: str) -> None:
-    """Give the lock back, unless another has it."""
+    """Release the lock, unless another holds it."""
     with alone():
         if lock_now().get("holder") == holder:
             (FOLDER / "lock.json").unlink()
 
 
 def manifests() -> list[dict[str, Any]]:
-    """Return the releases, the newest first."""
+    """Return the releases, newest first."""
     return [read_json(path) for path in sorted(FOLDER.glob("release-*.json"), reverse=True)]
 
 
 def record(manifest: dict, keep: int) -> None:
-    """Make a release the current one, and forget those beyond the newest; a return to an older one does not count."""
+    """Make a release the current one, and remove the oldest beyond `keep`; rollbacks do not count."""
     write_json(FOLDER / f"release-{manifest['id']}.json", manifest)
     write_json(FOLDER / "current.json", {"id": manifest["id"]})
     deployed = [each["id"] for each in manifests() if not each.get("back_to")]
@@ -125,7 +124,7 @@ def audit(entry: dict) -> None:
 
 
 def do(parameters: dict) -> dict[str, Any]:
-    """Do what the action says, and return what it has to tell."""
+    """Perform the action, and return its results."""
     action, holder = parameters["action"], parameters["holder"]
     if action == "lock":
         taken_over = take(holder, parameters["seconds"], parameters["wait"])
@@ -149,7 +148,7 @@ def do(parameters: dict) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do it, unless it is only to be checked."""
+    """Perform the action; in check mode only `read`."""
     text, number = {"type": "str", "default": ""}, {"type": "int"}
     module = AnsibleModule(
         supports_check_mode=True,

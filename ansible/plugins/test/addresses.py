@@ -16,7 +16,7 @@ PRIVATE_ENDINGS = (
 
 
 def private_address(value: str) -> bool:
-    """Tell whether an address is of a private network, or a name that is known in one only: without a dot, or with an ending such as `.internal`."""
+    """Tell whether an address, or a name (without a dot, or with an ending such as `.internal`), is private to a network."""
     try:
         return not ipaddress.ip_address(value.strip("[]")).is_global
     except ValueError:
@@ -26,7 +26,7 @@ def private_address(value: str) -> bool:
 
 
 class TestModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def tests(self) -> dict[str, object]:
         """Return the tests by name."""

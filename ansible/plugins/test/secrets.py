@@ -5,14 +5,14 @@ WELL_KNOWN = ("admin", "changeme", "change_me", "example", "minioadmin", "passwo
 
 
 def strong_secret(value: object) -> bool:
-    """Tell whether a secret is a string of at least 16 characters, varied, and none of the well-known ones."""
+    """Tell whether a secret is a varied string of at least 16 characters, and does not begin with a well-known word."""
     if not isinstance(value, str) or len(value) < SHORTEST or len(set(value)) < SHORTEST // 2:
         return False
     return not any(value.lower().startswith(word) for word in WELL_KNOWN)
 
 
 class TestModule:
-    """What Ansible asks for."""
+    """What Ansible loads."""
 
     def tests(self) -> dict[str, object]:
         """Return the tests by name."""

@@ -183,7 +183,7 @@ def test_what_cannot_be_used_is_refused_before_anything_changes(host):
     )
     assert not done.succeeded
     assert "certificates_list: mismatched: key is not the certificate's" in done.said
-    assert "certificates_list: expired: certificate has ended on" in done.said
+    assert "certificates_list: expired: certificate expired on" in done.said
     assert "certificates_list: uncovered: certificate is not for b.test" in done.said
     assert not host.file(f"{TLS}/mismatched").exists
     assert '"mismatched"' not in host.file(CONFIG).content_string

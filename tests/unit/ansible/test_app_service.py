@@ -183,7 +183,7 @@ def test_a_container_serves_when_it_runs_and_was_not_told_to_end() -> None:
 
 
 def restarted(times: int) -> dict:
-    """Return a container that Docker has started anew so many times, and that runs."""
+    """Return a container that Docker has restarted `times` times, and that runs."""
     up = container("new") | {"Id": "1", "Name": "/aisha-bot-1-a", "RestartCount": times}
     up["State"]["ExitCode"] = 0
     return up | {"NetworkSettings": {"Networks": {"bridge": {"IPAddress": "172.17.0.2"}}}}
@@ -208,7 +208,7 @@ def test_a_container_that_was_restarted_once_upon_a_time_is_ready_all_the_same(
     monkeypatch.setattr(containers, "docker", lambda *arguments, **options: json.dumps([restarted(2)]))
     monkeypatch.setattr(containers, "ask", lambda *arguments: "ready")
     monkeypatch.setattr(containers, "words_of", lambda name: "")
-    said = "aisha-bot-1-a ended and was started anew at its start"
+    said = "aisha-bot-1-a exited and was restarted at its start"
     expected = contextlib.nullcontext() if well else pytest.raises(containers.ContainerError, match=said)
     with expected:
         containers.wait_until_ready("aisha-bot-1-a", PARAMETERS, before)

@@ -87,16 +87,16 @@ def test_good_variables_are_not_complained_of(pair: Callable[..., dict[str, str]
 @pytest.mark.parametrize(
     ("wanted", "said"),
     [
-        ({"name": "../etc", "names": ["a.test"]}, "name is a folder's"),
+        ({"name": "../etc", "names": ["a.test"]}, "name becomes a folder"),
         ({"name": "a", "names": []}, "certificates_list: a: names is empty"),
         ({"name": "a", "names": ["a b"]}, "neither a DNS name nor an address"),
         ({"name": "a", "names": ["a.test,DNS:b.test"]}, "neither a DNS name nor an address"),
-        ({"name": "a", "names": ["*.a.test"], "source": "acme"}, "HTTP-01 proves no wildcards"),
+        ({"name": "a", "names": ["*.a.test"], "source": "acme"}, "HTTP-01 supports no wildcards"),
         (
             {"name": "a", "names": ["10.0.0.1"], "source": "acme"},
-            "HTTP-01 proves no wildcards and no addresses",
+            "HTTP-01 supports no wildcards and no IP addresses",
         ),
-        ({"name": "a", "source": "provided"}, "certificate is no PEM"),
+        ({"name": "a", "source": "provided"}, "certificate is not PEM"),
     ],
 )
 def test_a_certificate_that_cannot_be_made_is_refused(wanted: dict[str, object], said: str) -> None:
@@ -109,7 +109,7 @@ def test_a_certificate_that_cannot_be_made_is_refused(wanted: dict[str, object],
         ({"renew_before_days": 90}, "certificates_renew_before_days must be less than certificates_days"),
         ({"ca_key": ""}, "fill vault_certificates_ca_certificate and vault_certificates_ca_key"),
         ({"ca_key": authority.secret_text(key())}, "certificates_ca_key is not the key"),
-        ({"days": 4000}, "certificates_ca_certificate ends in"),
+        ({"days": 4000}, "certificates_ca_certificate expires in"),
         ({"source": "acme", "acme_accept_terms": False}, "certificates_acme_accept_terms is false"),
         ({"source": "acme", "acme_email": ""}, "certificates_acme_email is not an address"),
     ],
@@ -119,7 +119,7 @@ def test_a_setting_that_cannot_work_is_refused(settings: dict[str, object], said
 
 
 def test_two_of_one_name_are_refused() -> None:
-    assert "is there twice" in problems(
+    assert "is listed twice" in problems(
         {"name": "a", "names": ["a.test"]}, {"name": "a", "names": ["b.test"]}
     )
 
@@ -134,9 +134,9 @@ def test_what_is_provided_is_looked_at(pair: Callable[..., dict[str, str]]) -> N
     assert "bought: key is not the certificate's" in problems(
         good | pair("a.test") | {"key": pair("a.test")["key"]}
     )
-    assert "bought: certificate has ended on" in problems(good | pair("a.test", days=-1))
+    assert "bought: certificate expired on" in problems(good | pair("a.test", days=-1))
     assert "bought: certificate is not for a.test" in problems(good | pair("b.test", "*.a.test"))
-    assert "bought: ca is no PEM" in problems(good | pair("a.test") | {"ca": "nonsense"})
+    assert "bought: ca is not PEM" in problems(good | pair("a.test") | {"ca": "nonsense"})
 
 
 def test_files_are_told_from_text() -> None:

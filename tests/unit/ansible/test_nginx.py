@@ -78,7 +78,7 @@ def test_sites_in_order_have_no_problems() -> None:
         ([site(locations=2 * [{"path": "/", "upstream": "bot"}])], "the path / is given 2 times"),
         (
             [site(locations=[{"path": "/", "return": {"status": 200}, "allow": ["10.0.0.0/8"]}])],
-            "allow would not hold for a return",
+            "allow would not apply to a return",
         ),
         ([site(locations=[{"path": "/", "return": {"status": 302}}])], "a return has a location when"),
     ],

@@ -86,7 +86,7 @@ def test_a_certificate_is_accepted_or_refused_with_the_variable(tmp_path: Path) 
     assert "has expired" in problem(*old.files, ca, "old")
     assert "has expired" in problem(*old.files, None, "old")
     assert "not valid for other, of my_name" in problem(*good.files, ca, "other")
-    assert "not accepted by who trusts" in problem(*good.files, stranger.files[0], "good")
+    assert "not accepted by clients that trust" in problem(*good.files, stranger.files[0], "good")
     assert "my_ca: " in problem(*good.files, good.files[1], "good")
     assert "cannot be read" in problem(good.files[1], good.files[1], ca, "good")
 
