@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Certificates of this host; `aisha-certificates --help` tells what it does."""
+"""Certificates of this host; see `aisha-certificates --help`."""
 
 import sys
 

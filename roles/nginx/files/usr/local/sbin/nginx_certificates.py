@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Install certificates for Nginx, which reads them at each handshake, so that it needs no reload.
 
-1. A pair of certificate and key is refused unless both are there, belong together and are valid today.
-   Then what is installed stays, and Nginx goes on with it.
-2. Both go into one file of a new name, readable for Nginx's workers; the key itself may be for root alone.
-3. SITE.pem is a link to it, replaced by one rename. Nginx resolves the link once in a handshake, and then reads
-   certificate and key, so that none meets both sides of a renewal. The file before stays for those that have begun.
+1. A pair of certificate and key is rejected unless both exist, match and are valid now. Nginx then keeps using the
+   installed pair.
+2. Both go into one file with a new name, readable by Nginx's workers; the key itself may be readable by root only.
+3. SITE.pem is a link to that file, replaced by one rename. Nginx resolves the link once per handshake, and then reads
+   certificate and key, so no handshake mixes old and new. The previous file stays for handshakes under way.
 
 nginx-certificates.path runs this whenever a certificate or key changes.
 """
@@ -39,7 +39,7 @@ def problem(name: str, certificate: Path, key: Path) -> str | None:
 
 
 def install(name: str, certificate: Path, key: Path) -> bool:
-    """Put a pair in place; tell whether that changed anything."""
+    """Install a pair; tell whether that changed anything."""
     pair = certificate.read_bytes().rstrip() + b"\n" + key.read_bytes()
     link, file = FOLDER / f"{name}.pem", FOLDER / f"{name}.{hashlib.sha256(pair).hexdigest()[:16]}.pem"
     if link.is_symlink() and link.resolve() == file and file.read_bytes() == pair:
@@ -57,7 +57,7 @@ def install(name: str, certificate: Path, key: Path) -> bool:
 
 
 def write(file: Path, content: bytes) -> None:
-    """Write a file that Nginx's workers can read, whole or not at all."""
+    """Write a file that Nginx's workers can read, atomically."""
     FOLDER.mkdir(exist_ok=True, mode=0o755)
     partial = file.with_suffix(".partial")
     partial.unlink(missing_ok=True)
@@ -70,7 +70,7 @@ def write(file: Path, content: bytes) -> None:
 
 
 def main() -> None:
-    """Install what is in order, and fail when something is not."""
+    """Install the good pairs, and fail if any is bad."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -79,7 +79,7 @@ def main() -> None:
     )
     parser.add_argument("--check", action="store_true", help="install nothing")
     parser.add_argument(
-        "--absent-ok", action="store_true", help="a pair that is not there at all is no problem"
+        "--absent-ok", action="store_true", help="accept a pair of which both files are missing"
     )
     options = parser.parse_args()
     problems = []

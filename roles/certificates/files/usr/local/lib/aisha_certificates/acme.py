@@ -1,4 +1,4 @@
-"""Certificates of an ACME server."""
+"""Certificates from an ACME server."""
 
 import os
 import socket
@@ -12,11 +12,11 @@ ACME = Path("/var/lib/aisha/acme")
 
 
 def obtain(certificate: Certificate) -> None:
-    """Have lego prove that the names are this host's, and install what it gets."""
+    """Have lego prove control of the names, and install the certificate."""
     acme = certificate.settings["acme"]
     if web_server_answers() and not acme["webroot"]:
         raise CertificateError(
-            f"{certificate.name}: port 80 is taken; set certificates_acme_webroot to a folder that its server shows"
+            f"{certificate.name}: port 80 is taken; set certificates_acme_webroot to a folder that its server serves"
         )
     certificate.request()
     ACME.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -31,7 +31,7 @@ def obtain(certificate: Certificate) -> None:
 
 
 def web_server_answers() -> bool:
-    """Tell whether something serves HTTP here; until it does, as on a host's first day, lego answers itself."""
+    """Tell whether something serves HTTP here; until then, as on a new host, lego answers the challenge itself."""
     try:
         socket.create_connection(("localhost", 80), timeout=2).close()
     except OSError:

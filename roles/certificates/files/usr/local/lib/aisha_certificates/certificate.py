@@ -18,7 +18,7 @@ KEPT_GENERATIONS = 2
 
 
 class Certificate:
-    """One certificate, as it shall be and as it is."""
+    """One certificate: wanted and installed state."""
 
     def __init__(self, wanted: dict[str, Any], settings: dict[str, Any]) -> None:
         self.name, self.source, self.group = str(wanted["name"]), str(wanted["source"]), str(wanted["group"])
@@ -31,25 +31,25 @@ class Certificate:
 
     @property
     def leaf(self) -> Leaf | None:
-        """What is installed."""
+        """The installed certificate."""
         path = self.folder / "certificate.pem"
         return Leaf(path) if path.exists() else None
 
     @property
     def origin(self) -> str:
-        """What it shall be: another source, another ACME server or other names need another certificate."""
+        """The wanted origin: a change of source, ACME server or names needs a new certificate."""
         if self.source == "provided":
             return self.source
         server = [self.settings["acme"]["directory"]] if self.source == "acme" else []
         return f"{' '.join([self.source, *server])} for {' '.join(self.names)}"
 
     def read(self, file: str) -> str:
-        """Return the text of one of its files; nothing when there is none."""
+        """Return the text of one of its files; empty when it is missing."""
         path = self.folder / file
         return path.read_text() if path.exists() else ""
 
     def reason(self, signers: str) -> str | None:
-        """Return why another must be issued; it must come from one of the signers where they are known."""
+        """Return why a new one must be issued; if the signers are known, one of them must have signed it."""
         if not all(self.read(file) for file in ("certificate.pem", "key.pem")):
             return "there is none yet"
         if self.read("origin").strip() != self.origin:
@@ -62,15 +62,15 @@ class Certificate:
         return None
 
     def is_due(self, leaf: Leaf) -> bool:
-        """Tell whether it is time for another.
+        """Tell whether it is due for renewal.
 
-        Where an ACME server gives less than is asked for, that is in the last third of it.
+        If an ACME server issues a shorter one than asked for, that is its last third.
         """
         given, before = (leaf.ends - leaf.begins) / DAY, float(self.settings["renew_before_days"])
         return leaf.days_left < (given / 3 if self.source == "acme" and given <= before else before)
 
     def request(self) -> str:
-        """Make a key, which never leaves this host, and return a signing request for it."""
+        """Create a key, which never leaves this host, and return a signing request for it."""
         shutil.rmtree(self.pending, ignore_errors=True)
         self.pending.parent.mkdir(mode=0o700, exist_ok=True)
         self.pending.mkdir(mode=0o700)
@@ -80,14 +80,14 @@ class Certificate:
         return asked
 
     def install_requested(self, certificate: str, ca: str) -> None:
-        """Install what was signed upon the last request."""
+        """Install the certificate signed for the last request."""
         if not (self.pending / "key.pem").exists():
-            raise CertificateError(f"{self.name}: a certificate came without having been asked for")
+            raise CertificateError(f"{self.name}: received a certificate that was not requested")
         self.install(certificate, (self.pending / "key.pem").read_text(), ca)
         shutil.rmtree(self.pending)
 
     def install(self, certificate: str, key: str, ca: str) -> None:
-        """Have the stable path lead to a new generation, in one step; no `ca` stands for the system's authorities."""
+        """Switch the link to a new generation atomically; an empty `ca` means the system's CAs."""
         generation = self.generations / str(time.time_ns())
         generation.mkdir(parents=True)
         write(generation / "certificate.pem", certificate)
@@ -103,24 +103,24 @@ class Certificate:
         link(self.folder, generation.relative_to(TLS))
 
     def is_presented(self, ca: str) -> bool:
-        """Tell whether the authority beside it is the wanted one, and the key's mode and group are as they shall be."""
+        """Tell whether the CA file, and the key's mode and group, are as wanted."""
         status = (self.folder / "key.pem").stat()
         if self.read("ca.pem") != (ca or system_authorities()):
             return False
         return self.is_accessible(status)
 
     def is_accessible(self, status: os.stat_result) -> bool:
-        """Tell whether root and the group can read the key, and nobody else."""
+        """Tell whether only root and the group can read the key."""
         wanted = group_id(self.group, create=False)
         return (status.st_uid, status.st_mode & 0o7777, status.st_gid) == (0, 0o640, wanted)
 
     def owes_hook(self) -> bool:
-        """Tell whether its users have not been told of what is installed."""
+        """Tell whether its users have not been notified of the installed one."""
         told = self.record.read_text() if self.record.exists() else ""
         return self.folder.is_symlink() and told != str(self.folder.readlink())
 
     def run_hook(self) -> None:
-        """Tell its users, record that they were told, and forget generations that nobody uses any more."""
+        """Notify its users, record that, and remove unused generations."""
         installed = str(self.folder.readlink())
         for unit in self.units:
             if run("systemctl", "show", "--property=LoadState", "--value", unit).strip() != "not-found":
@@ -134,7 +134,7 @@ class Certificate:
                 shutil.rmtree(old)
 
     def problem(self) -> str | None:
-        """Return what is wrong with what is installed."""
+        """Return what is wrong with the installed certificate."""
         leaf = self.leaf
         if not leaf:
             return "there is none"
@@ -152,7 +152,7 @@ class Certificate:
 
 
 def group_id(name: str, *, create: bool = True) -> int:
-    """Return a group's number; one that its package has not made yet is made, as the package would."""
+    """Return a group's gid; create a missing one as its package will."""
     try:
         return grp.getgrnam(name).gr_gid
     except KeyError:

@@ -22,7 +22,7 @@ FIXES = {
 
 
 class Host:
-    """What is due on this host, what was done about it, and what failed."""
+    """The host's certificates: does what is due, and records actions and failures."""
 
     def __init__(self, settings: dict[str, Any], *, dry_run: bool) -> None:
         self.settings, self.dry_run = settings, dry_run
@@ -31,7 +31,7 @@ class Host:
         self.failed: list[str] = []
 
     def apply(self, told: dict[str, Any]) -> dict[str, str]:
-        """Do what is due, and return requests for what the authority must sign first."""
+        """Do what is due, and return requests for what our CA must sign first."""
         if not self.dry_run:
             TLS.mkdir(parents=True, exist_ok=True)
             TLS.parent.chmod(TLS.parent.stat().st_mode | 0o011)  # users of keys go through it
@@ -53,7 +53,7 @@ class Host:
         return requests
 
     def apply_provided(self, certificate: Certificate, given: dict[str, str]) -> None:
-        """Install what the control machine has given."""
+        """Install a certificate provided by the control machine."""
         texts = {"certificate.pem": given["certificate"], "key.pem": given["key"]}
         texts["origin"] = f"{certificate.origin}\n"
         is_installed = all(certificate.read(file) == text for file, text in texts.items())
@@ -64,7 +64,7 @@ class Host:
     def apply_selfsigned(
         self, certificate: Certificate, told: dict[str, Any], requests: dict[str, str]
     ) -> None:
-        """Install what the authority has signed; ask for it where it is due."""
+        """Install what our CA has signed; request it when it is due."""
         name, authority = certificate.name, told["authority"]
         if name in told["issued"]:
             said = f"{name}: installed as signed"
@@ -76,21 +76,21 @@ class Host:
             self.present_again(certificate, authority)
 
     def apply_acme(self, certificate: Certificate) -> None:
-        """Ask the ACME server for what is due."""
+        """Request what is due from the ACME server."""
         if reason := certificate.reason(self.settings["acme"]["ca"]):
             self.act(f"{certificate.name}: another was asked for, {reason}", obtain, certificate)
         else:
             self.present_again(certificate, self.settings["acme"]["ca"])
 
     def present_again(self, certificate: Certificate, ca: str) -> None:
-        """Install the same pair where the authority beside it, or who may read it, has changed."""
+        """Reinstall the same pair when its CA or its group has changed."""
         if not certificate.is_presented(ca):
             present = certificate.read("certificate.pem"), certificate.read("key.pem")
             said = f"{certificate.name}: installed again, with its authority and for its group"
             self.act(said, certificate.install, *present, ca)
 
     def renew(self) -> None:
-        """Do what needs nobody: ACME, and hooks that are owed."""
+        """Do what needs no control machine: ACME, and pending hooks."""
         for certificate in self.certificates:
             try:
                 if certificate.source == "acme":
@@ -100,7 +100,7 @@ class Host:
         self.run_hooks(but=())
 
     def run_hooks(self, but: Container[str]) -> None:
-        """Tell the users of certificates that changed, and of no others; then write the figures."""
+        """Notify the users of changed certificates only; then write the metrics."""
         for certificate in (each for each in self.certificates if each.name not in but and each.owes_hook()):
             try:
                 self.act(f"{certificate.name}: its users were told", certificate.run_hook)
@@ -112,13 +112,13 @@ class Host:
             self.write_metrics()
 
     def act(self, what: str, do: Callable[..., object], *arguments: object) -> None:
-        """Do it and remember that it was done; in a dry run only the latter."""
+        """Do something and record it; in a dry run only record it."""
         if not self.dry_run:
             do(*arguments)
         self.actions.append(what)
 
     def write_metrics(self) -> None:
-        """Write when each certificate ends, for the node exporter, where there is one."""
+        """Write each certificate's expiry time, for the node exporter if there is one."""
         folder = Path(self.settings["metrics_folder"] or "/nonexistent")
         if not folder.is_dir():
             return
@@ -130,7 +130,7 @@ class Host:
         write(folder / "aisha-certificates.prom", "".join(f"{line}\n" for line in lines))
 
     def warnings(self) -> list[str]:
-        """Return what ends soon and what this host cannot renew itself."""
+        """Return which certificates expire soon, each with the fix."""
         return [
             f"{each.name} ends in {leaf.days_left:.1f} days: {FIXES[each.source]}"
             for each, leaf in self.installed()
@@ -138,11 +138,11 @@ class Host:
         ]
 
     def installed(self) -> list[tuple[Certificate, Leaf]]:
-        """Return the certificates that there are, each as openssl reads it."""
+        """Return the installed certificates, each as openssl reads it."""
         return [(each, leaf) for each in self.certificates if (leaf := each.leaf)]
 
     def problems(self) -> list[str]:
-        """Return what is wrong with what is installed."""
+        """Return what is wrong with the installed certificates."""
         found = []
         for certificate in self.certificates:
             try:

@@ -15,12 +15,12 @@ LOCK = Path("/run/aisha-certificates.lock")
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the verb."""
     parser = argparse.ArgumentParser(
         description=aisha_certificates.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("verb", choices=("apply", "renew", "check"))
-    parser.add_argument("--dry-run", action="store_true", help="tell what apply would do")
+    parser.add_argument("--dry-run", action="store_true", help="report what apply would do")
     options = parser.parse_args()
     host = Host(json.loads(CONFIG.read_text()), dry_run=options.dry_run)
     if options.verb == "check":

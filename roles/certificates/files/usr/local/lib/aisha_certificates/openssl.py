@@ -1,4 +1,4 @@
-"""Certificates and keys as openssl reads and makes them."""
+"""Reads, creates and verifies certificates and keys with openssl."""
 
 import ipaddress
 import re
@@ -13,7 +13,7 @@ LONGEST_COMMON_NAME = 64
 
 
 class Leaf:
-    """A certificate that is installed."""
+    """An installed certificate."""
 
     def __init__(self, path: Path) -> None:
         wanted = ("-noout", "-dates", "-dateopt", "iso_8601", "-ext", "subjectAltName")
@@ -25,7 +25,7 @@ class Leaf:
         self.names = {normal(name) for name in re.findall(r"(?:DNS|IP Address):([^,\s]+)", text)}
 
     def covers(self, name: str) -> bool:
-        """Tell whether a client that asks for the name accepts it; a wildcard stands for one label."""
+        """Tell whether it covers a name; a wildcard stands for one label."""
         return normal(name) in self.names or f"*.{normal(name).partition('.')[2]}" in self.names
 
     @property
@@ -35,7 +35,7 @@ class Leaf:
 
 
 def normal(name: str) -> str:
-    """Return a DNS name in lower case, an address as the standard library writes it."""
+    """Return a DNS name in lower case, or an address in canonical form."""
     try:
         return str(ipaddress.ip_address(name))
     except ValueError:
@@ -43,7 +43,7 @@ def normal(name: str) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Tell an IP address from a DNS name."""
+    """Tell whether a name is an IP address."""
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -71,13 +71,13 @@ def is_pair(certificate: Path, key: Path) -> bool:
 
 
 def verify(authority: str, certificate: Path, stdin: str | None = None) -> None:
-    """Have openssl verify a certificate with its chain against an authority and no other."""
+    """Verify a certificate and its chain against this CA and no other."""
     alone = ("-no-CApath", "-no-CAstore", "-CAfile", authority)
     run("openssl", "verify", *alone, "-untrusted", str(certificate), str(certificate), stdin=stdin)
 
 
 def is_signed_by(signers: str, certificate: Path) -> bool:
-    """Tell whether one of the authorities, as PEM, has signed a certificate, or its chain."""
+    """Tell whether one of the CAs (PEM) has signed a certificate, or its chain."""
     try:
         verify("/dev/stdin", certificate, stdin=signers)
     except CertificateError:

@@ -1,4 +1,4 @@
-"""The authorities that the whole system trusts."""
+"""The CAs that the whole system trusts."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ def system_authorities() -> str:
 
 
 def is_trusted(authorities: list[str]) -> bool:
-    """Tell whether the system trusts these, and no others of ours."""
+    """Tell whether these are our only CAs that the system trusts."""
     written = files_of(authorities) == present()
     return written and all(pem.strip() in system_authorities() for pem in authorities)
 
 
 def trust(authorities: list[str]) -> None:
-    """Have the system trust these, and no longer those that were told before."""
+    """Have the system trust these, in place of our earlier ones."""
     wanted = files_of(authorities)
     for path in present().keys() - wanted.keys():
         path.unlink()
@@ -31,7 +31,7 @@ def trust(authorities: list[str]) -> None:
 
 
 def files_of(authorities: list[str]) -> dict[Path, str]:
-    """Return the files that the system reads them from, with what is in them."""
+    """Return the files that the system reads them from, with their content."""
     numbers = ["", *(f"-{number}" for number in range(2, len(authorities) + 1))]
     return {
         TRUSTED / f"aisha-authority{number}.crt": pem
