@@ -1,7 +1,7 @@
 """What the tests of every scenario share; `host` is testinfra's, one of the scenario's hosts.
 
-Each host's tests are run by a process of their own, in their order, beside those of the other host. What concerns other hosts,
-too, is run alone: tests that restart their host, those that have no `host`, and those that are marked `alone`.
+Each host's tests run in order in a process of their own, in parallel with those of the other host. Tests that affect other hosts
+run alone: those that restart their host, those without a `host`, and those marked `alone`.
 """
 
 import fcntl
@@ -27,18 +27,18 @@ HOST = re.compile(r"\[\w+://(\w+-\w+)")
 
 
 def is_alone(item: pytest.Item) -> bool:
-    """Tell whether no other test may run beside one."""
+    """Tell whether a test must run alone."""
     fixtures = getattr(item, "fixturenames", ())
     return "reboot" in fixtures or "host" not in fixtures or item.get_closest_marker("alone") is not None
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line("markers", "alone: no test of another host may run beside it")
 
 
 class ByHost(LoadScopeScheduling):
-    """Gives all tests of a host to one process."""
+    """Assigns all tests of a host to one process."""
 
     def _split_scope(self, nodeid: str) -> str:
         found = HOST.search(nodeid)
@@ -46,13 +46,13 @@ class ByHost(LoadScopeScheduling):
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHost:
-    """Say which process runs what."""
+    """Use that scheduler."""
     return ByHost(config, log)
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Any:
-    """Keep tests apart that would disturb each other; a test's time limit begins after the wait."""
+    """Serialise tests that would disturb each other; a test's timeout starts after the wait."""
     path = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "tests.lock"
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if is_alone(item) else fcntl.LOCK_SH)
@@ -61,7 +61,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Any:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], Any]], Any]:
-    """Return a function that calls another until what it returns is true, for half a minute at most."""
+    """Return a function that calls another until it returns something true, for half a minute at most."""
 
     def wait(ask: Callable[[], Any]) -> Any:
         until = time.monotonic() + SECONDS

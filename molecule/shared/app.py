@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 SERVICES: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "vars" / "services.yml").read_text())
-"""How the app reaches its services, as the roles are told; templates are not filled in."""
+"""The roles' settings for the app's services; templates are not filled in."""
 
 READABLE = "/etc /home /opt /root /run /srv /tmp /var"
 NO_CAPABILITY = "0" * 16
@@ -33,7 +33,7 @@ def inspected(host: str, service: str) -> list[dict[str, Any]]:
 
 
 def liberties(host: Any, container: dict[str, Any], *paths: str) -> list[str]:
-    """Return what a container may do beyond its work, as its kernel sees it; it should be able to write none of the paths."""
+    """Return a container's privileges beyond its work, as its kernel sees them; it should be able to write none of the paths."""
     status = host.file(f"/proc/{container['State']['Pid']}/status").content_string
     facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     found = [each for each in ("CapEff", "CapPrm", "CapBnd", "CapAmb") if facts[each] != NO_CAPABILITY]
@@ -52,7 +52,7 @@ def seen_by_others(host: Any, secrets: list[str]) -> dict[str, str]:
     """Return where secrets are seen: in what Docker shows, command lines, the journal, and files that everybody may read.
 
     Raises:
-        AssertionError: root does not find them either, so that nothing is proven.
+        AssertionError: root does not find them either, so the search proves nothing.
     """
     inside(host.backend.host, "sh", "-c", "umask 077; cat > /root/secrets", given="\n".join(secrets))
     find = "grep --fixed-strings --file"

@@ -29,7 +29,7 @@ from pathlib import Path
 
 CACHE = Path(__file__).parents[2] / ".cache" / "hosts"
 FACTS = CACHE.parent / "facts"
-"""Where ansible.cfg keeps what is known of a host."""
+"""Ansible's fact cache, as set in ansible.cfg."""
 NETWORK = "aisha-hosts"
 APT_CACHE = "aisha-apt-cache"
 RELEASES = ("bookworm", "trixie")
@@ -168,7 +168,7 @@ def stop_engine() -> None:
 
 
 def restore_packet_filter() -> None:
-    """Have the rules that were there before the engine, less those that engines which were killed have left."""
+    """Restore the rules from before the engine, without leftovers of killed engines."""
     links = {name for _, name in socket.if_nameindex()}
     before = without_lost_bridges((CACHE / "iptables").read_text(), links)
     empty = "".join(f"*{table}\nCOMMIT\n" for table in ("filter", "nat") if f"*{table}\n" not in before)
@@ -176,7 +176,7 @@ def restore_packet_filter() -> None:
 
 
 def without_lost_bridges(rules: str, links: set[str]) -> str:
-    """Return rules less those of Docker's networks whose bridge is gone: they would hide the hosts of a new one from each other."""
+    """Return rules without those of Docker networks whose bridge is gone: they would isolate the hosts of a new one."""
     return "".join(line for line in rules.splitlines(keepends=True) if set(BRIDGE.findall(line)) <= links)
 
 
@@ -274,7 +274,7 @@ def bring_up(hosts: dict[str, str]) -> None:
 def have_network() -> None:
     """Create the hosts' network, on a subnet that Docker finds free, unless it is there.
 
-    Docker takes a host's wish for an address only where the network was created with a subnet, so it is created anew.
+    Docker accepts a fixed address only in a network created with an explicit subnet, so it is created again with one.
     """
     if docker("network", "ls", "-q", f"--filter=name=^{NETWORK}$"):
         return
@@ -295,7 +295,7 @@ def address_of(name: str) -> str:
 
 
 def stranger_reaches(address: str, port: int) -> bool:
-    """Tell whether somebody on the hosts' network who is none of them can connect to a port."""
+    """Tell whether a stranger on the hosts' network can connect to a port."""
     knock = ("docker", "exec", APT_CACHE, "timeout", "2", "bash", "-c", f"</dev/tcp/{address}/{port}")
     return subprocess.run(knock, capture_output=True, check=False).returncode == 0
 

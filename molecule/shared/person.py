@@ -1,4 +1,4 @@
-"""Somebody who speaks with the bot of a scenario, through the sandbox that stands for Telegram."""
+"""A person who talks to a scenario's bot, through the sandbox in Telegram's place."""
 
 import time
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Runs scenarios, and with `--app` the app's tests beside them: three at a time, each with its log in a file and a line for each.
 
-Three keep two processors busy, so there is one list, the longest first. On a failure it prints the end of the log, goes on with the
-others, and ends with status 1. A Docker engine that it had to start is stopped again, and nothing is left of the hosts.
+Three keep two processors busy, so there is one queue, longest first. On a failure it prints the end of the log, goes on with the
+others, and exits with status 1. A Docker engine that it started is stopped again, and the hosts are removed.
 """
 
 import os
@@ -24,13 +24,13 @@ APP = ("integration", "e2e")
 """The app's tests, by their folders."""
 
 ORDER = ("site", *APP, "one-host", "images", "worker", "bot", "registry", "nginx", "postgresql", "minio")
-"""What takes longest, which is begun first; the rest follows."""
+"""The longest, started first; the rest follows."""
 
 LIGHT = ("certificates", "models", "redis")
-"""What is begun last, so that little is left to wait for at the end."""
+"""Started last, to keep the wait at the end short."""
 
 SITE_USERS = ("one-host", "worker", "bot")
-"""These take the image and the secrets that the site makes: both cannot be made by two at a time."""
+"""These use the image and the secrets that the site makes, which two cannot make at the same time."""
 
 SITE_CONVERGED = "[site > idempotence]"
 """What Molecule logs when they are made."""
@@ -79,7 +79,7 @@ class Waiting:
         return name not in SITE_USERS or not self._site_is_due or site_has_converged()
 
     def end(self, name: str) -> None:
-        """Know that one is over, however it went."""
+        """Record that one is over, whatever its result."""
         if name == "site":
             self._site_is_due = False
 

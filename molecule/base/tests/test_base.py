@@ -201,7 +201,7 @@ def test_the_first_run_comes_as_root_and_goes_on_as_the_deploy_user(by_ssh):
         host = testinfra.get_host(f"docker://{name}")
         host.run_test("install -D -m 600 /home/deploy/.ssh/authorized_keys /root/.ssh/authorized_keys")
     hosts = json.loads(inventory.read_text())
-    # No connection of before is kept, as when other servers take long.
+    # No earlier connection is kept, as when other servers take long.
     hosts["all"]["vars"] |= {"ansible_user": "root", "ansible_ssh_args": "-o ControlMaster=no"}
     inventory.write_text(json.dumps(hosts))
     done = play(inventory=inventory)

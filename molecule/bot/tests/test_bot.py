@@ -105,7 +105,7 @@ def test_a_bot_is_back_after_a_crash_and_after_a_reboot(host, reboot, answered, 
 
 
 def test_a_run_after_a_crash_changes_nothing():
-    """Docker counts how often it has started a container anew; that is no reason to refuse it for ever."""
+    """Docker counts a container's restarts; earlier ones are no reason to reject it for ever."""
     before = everywhere()
     pids = [str(each["State"]["Pid"]) for each in inspected("bot-bookworm", "bot")]
     inside("bot-bookworm", "kill", "-KILL", *pids)
@@ -162,7 +162,7 @@ class Watch:
 
     def _look(self):
         while not self._over.wait(0.2):
-            # The second look finds the new one where the first asked it too early and the old one too late.
+            # A second look finds the new one when the first was too early for it and too late for the old one.
             self.gaps += not (self._any() or self._any())
             self.looks += 1
 

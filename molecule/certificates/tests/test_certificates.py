@@ -23,12 +23,12 @@ def leaf(host, name):
 
 
 def told(host):
-    """Return how often the users of each certificate were told."""
+    """Return how often the users of each certificate were notified."""
     return {name: host.run(f"cat /run/{name}").stdout.count("told") for name in ("alpha", "beta", "web")}
 
 
 def make(*names, days=90, key=None):
-    """Return a key and a certificate that it signs itself; an authority when it has no names."""
+    """Return a key and a self-signed certificate; a CA when it has no names."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name(
         [x509.NameAttribute(NameOID.COMMON_NAME, names[0] if names else "Authority of the vault")]

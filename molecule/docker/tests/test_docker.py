@@ -53,7 +53,7 @@ def containers(host):
     for port in (ALLOWED, UNLISTED, FOR_OTHERS):
         host.run(f"docker rm -f web-{port}")
         run = f"docker run --detach --restart=always --name web-{port} --publish {port}:{port}"
-        # A first process that ignores SIGTERM would hold up the restart of its host.
+        # A PID 1 that ignores SIGTERM would delay the restart of its host.
         host.check_output(f"{run} box sh -c 'trap exit TERM; /busybox httpd -f -p {port} & wait'")
         while reach(host.backend.host, "127.0.0.1", port) != "answered":
             time.sleep(0.1)
@@ -128,7 +128,7 @@ def test_docker_does_not_start_without_the_filter(host):
     try:
         assert host.run("systemctl start docker").rc != 0
     finally:
-        # systemd counts the starts of the tests before, and allows three in a minute
+        # systemd allows three starts in a minute, and counts those of earlier tests
         host.check_output(
             "mv /etc/docker/firewall.lost /etc/docker/firewall.v4;"
             " systemctl reset-failed docker docker.socket docker-firewall; systemctl start docker"

@@ -30,7 +30,7 @@ def only_once(host):
 
 @pytest.fixture
 def lost(only_once):
-    """The other host, which is gone for as long as the test wants."""
+    """The other host, stopped for as long as the test wants."""
     subprocess.run(("docker", "stop", SINGLE), check=True, capture_output=True)
     yield SINGLE
     subprocess.run(("docker", "start", SINGLE), check=True, capture_output=True)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """An app behind Nginx: `app.py green` listens on the socket of that slot, `app.py 9001` on that port of loopback, as does blue.
 
-It answers with what it saw, as JSON. On 9002, POST requests are read and never answered. SIGTERM: it stops listening, answers
-what has come, and ends.
+It answers with the request it saw, as JSON. On 9002, POST requests are read and never answered. On SIGTERM it stops listening,
+answers what it has received, and exits.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Send requests to a site as clients far away do, and count those that got no answer.
 
-1. A relay in this process delays what passes, 50 ms each way: what is lost on the way shows only with a way.
+1. A relay in this process adds 50 ms each way: losses in flight show only with latency.
 2. The load is open-loop: requests leave at their times, whether or not earlier ones have been answered.
-3. Half of them open a connection of their own, half use a kept one; half GET, half POST. Nothing is tried again.
+3. Half of them open a new connection, half use a kept-alive one; half GET, half POST. There are no retries.
 
 `python load.py HOST PORT NAME --rate 100 --seconds 15` prints JSON; PYTHONPATH is the repository.
 """

@@ -167,7 +167,7 @@ def test_sessions_are_resumed_without_tickets(address):
     with tls(address, "bot.test", context) as first:
         assert not first.session.has_ticket
         first.sendall(b"GET /hello.txt HTTP/1.1\r\nHost: bot.test\r\n\r\n")
-        # An answer, because the server keeps the session only after its last word of the handshake.
+        # Read an answer: the server stores the session only once its side of the handshake is done.
         assert first.recv(9) == b"HTTP/1.1 "
         plain_second = socket.create_connection((address, 443), 20)
         with context.wrap_socket(plain_second, server_hostname="bot.test", session=first.session) as second:

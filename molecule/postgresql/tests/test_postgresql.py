@@ -39,7 +39,7 @@ def administrate(host, statement, database="postgres"):
     return host.check_output("runuser -u postgres -- psql --no-psqlrc -Atqc %s %s", statement, database)
 
 
-# Who comes in
+# Logins
 
 
 def test_the_app_logs_in_from_the_other_host_over_tls(host, neighbour):
@@ -89,7 +89,7 @@ def test_the_rules_are_only_the_ones_that_were_written(host):
     assert {rule.split("|")[3] for rule in rules} == {"peer", "scram-sha-256"}
 
 
-# What they may do
+# Privileges
 
 
 def test_the_app_uses_what_a_migration_creates_and_creates_nothing(host, neighbour):
