@@ -1,4 +1,4 @@
-"""Figures of several bots: how fast the webhook takes updates, and how long nobody polls when that changes hands."""
+"""Figures of several bots: the webhook's throughput, and how long nobody polls at a handover."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ async def _post(app: App, bot: Bot, numbers: Iterator[int], waits: list[float]) 
 
 
 def handover() -> Iterator[dict[str, Any]]:
-    """Measure how long an update waits when the bot that polls is told to end, or is killed."""
+    """Measure how long an update waits when the polling bot is stopped, or killed."""
     for name, end in (("planned", Bot.stop), ("killed", _kill)):
         gaps = asyncio.run(_gaps(end))
         detail = f"median of {len(gaps)}, most {1000 * max(gaps):.0f}"
@@ -87,7 +87,7 @@ async def _kill(bot: Bot) -> None:
 
 
 async def _gaps(end: Callable[[Bot], Awaitable[Any]]) -> list[float]:
-    """Return the seconds until a text is in the inbox that is written when the polling bot is told to end."""
+    """Return the seconds until a text sent as the polling bot is stopped is in the inbox."""
     gaps = []
     async with _app() as app:
         person = await app.control.user()

@@ -1,4 +1,4 @@
-"""What decoding costs, in CPU time: other processes of the machine make wall time a lottery."""
+"""What decoding costs, in CPU time: other processes on the machine make wall time unreliable."""
 
 import argparse
 import gc

@@ -136,7 +136,7 @@ class Growth:
         self._thread.join()
 
     def most(self) -> dict[str, int]:
-        """Return the most that a process of each name has grown, in bytes."""
+        """Return the maximum growth of a process of each name, in bytes."""
         return dict(sorted(self._most.items(), key=lambda item: -item[1]))
 
     def _watch(self) -> None:

@@ -39,7 +39,7 @@ def hosts(verb: str, *arguments: str) -> None:
 
 
 def inventory(folder: Path, source: Path) -> list[str]:
-    """Write an inventory like another, with the rehearsal's settings and hosts of the benchmark's own; return these."""
+    """Write a copy of an inventory with the rehearsal's settings and the benchmark's own hosts; return these."""
     (folder / "group_vars").symlink_to(REHEARSAL / "group_vars")
     everything = yaml.safe_load((source / "hosts.yml").read_text())
     groups = everything["all"]["children"]["servers"]["children"].values()

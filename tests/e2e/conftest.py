@@ -1,4 +1,4 @@
-"""One running tree for all end-to-end tests; a fault that a test makes is mended before the next."""
+"""One running tree for all end-to-end tests; a fault that a test injects is removed before the next."""
 
 import tempfile
 from collections.abc import Iterator

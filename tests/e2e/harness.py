@@ -99,7 +99,7 @@ class Tree:
         return next(c for c in parent.children() if any(n.status == "LISTEN" for n in c.net_connections()))
 
     def kill(self, processes: Iterable[psutil.Process]) -> None:
-        """Send SIGKILL to each; one that has gone already is as dead."""
+        """Send SIGKILL to each; those that are already gone are fine."""
         for process in processes:
             try:
                 process.kill()
@@ -140,7 +140,7 @@ class Tree:
 
 @contextmanager
 def running(tree: Tree) -> Iterator[Tree]:
-    """Start a tree; stop it at the end, or kill what a failure left, and remove its database's cluster."""
+    """Start a tree; stop it at the end, or kill what a failure left behind, and remove its database cluster."""
     try:
         tree.start()
         yield tree
@@ -232,7 +232,7 @@ def _said(found: dict[str, Any]) -> Said:
 
 
 def is_final(text: str) -> bool:
-    """Return whether a text is an answer and no status."""
+    """Return whether a text is an answer, not a status."""
     return not text.startswith(STATUS_SIGNS)
 
 

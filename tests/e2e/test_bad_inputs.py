@@ -118,14 +118,14 @@ def video(name: str) -> Files:
 
 
 def cut(folder: Path, pcm: Pcm) -> Path:
-    """Return a voice message whose last third never arrived; its speech is said three times."""
+    """Return a voice message truncated by a third; its speech is repeated three times."""
     path = write(folder / "cut.ogg", np.tile(pcm, 3))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     return path
 
 
 def changing_rate(folder: Path, pcm: Pcm) -> Path:
-    """Return an MP3 whose first half has other samples a second than the other."""
+    """Return an MP3 whose halves have different sample rates."""
     half = pcm.size // 2
     parts = [
         encode(piece, "mp3", "libmp3lame", rate, options={"write_xing": "0", "id3v2_version": "0"})
@@ -250,7 +250,7 @@ def send_case(telegram: Telegram, folder: Path, number: int, case: Case) -> At:
 
 
 def final(telegram: Telegram, chat: int, count: int = 1, seconds: float = SECONDS) -> list[Said]:
-    """Wait until the bot has said so many final things in a chat; return all that it says there."""
+    """Wait until the bot has sent so many final messages to a chat; return all its messages there."""
     wait_for(
         lambda: sum(is_final(said.text) for said in telegram.said(chat)) >= count, seconds, f"{count} answers"
     )

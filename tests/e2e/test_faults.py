@@ -49,7 +49,7 @@ def finals(telegram: Telegram, sent: Sent) -> int:
 
 
 def assert_each_answered_once(telegram: Telegram, sent: Sent) -> None:
-    """Wait for the last answer, and a little longer for anything that should not come."""
+    """Wait for the last answer, and a little longer for unexpected messages."""
     wait_for(lambda: finals(telegram, sent) >= len(sent), RECOVERY_SECONDS, "fifty answers")
     time.sleep(3)
     for chat in {chat for chat, _ in sent}:
@@ -64,7 +64,7 @@ def assert_each_answered_once(telegram: Telegram, sent: Sent) -> None:
 
 
 HORSE_AT_WORK = 0.05
-"""Seconds of processor time; one that waits for a job has taken less."""
+"""Seconds of CPU time; one that waits for a job has used less."""
 
 
 def horses(tree: Tree) -> list[psutil.Process]:

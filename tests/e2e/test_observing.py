@@ -300,7 +300,7 @@ def stored(tree: Tree, name: str) -> bool:
 def test_recordings_are_stored_while_redis_hangs(
     tree: Tree, telegram: Telegram, heard: At, tmp_path: Path
 ) -> None:
-    """A hanging server answers nothing, so who asks it must not keep others from working."""
+    """A hanging server never answers, so a request to it must not block others."""
     chat = telegram.person("Patient")
     processes = halted(tree, SERVICES["redis"])
     try:

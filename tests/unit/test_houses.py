@@ -1,4 +1,4 @@
-"""Who may know whom: the steps of a message's way know its rows, and not each other."""
+"""Allowed imports: the steps of a message's path know its rows, but not each other."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What `aisha status` and `aisha trace` say of what they found."""
+"""How `aisha status` and `aisha trace` describe what they found."""
 
 import io
 from datetime import UTC, datetime, timedelta

@@ -8,7 +8,7 @@ async def test_a_task_that_loses_its_first_cancellation_is_ended_all_the_same() 
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
-            await asyncio.sleep(60)  # as a loop does that took the cancellation for a failed step
+            await asyncio.sleep(60)  # as in a loop that takes the cancellation for a failed step
 
     task = asyncio.create_task(stubborn())
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""`make bench-roll`: what is lost of a steady load while releases and other changes go over the rehearsal.
+"""`make bench-roll`: the losses of a steady load while releases and other changes are applied to the rehearsal.
 
 The rehearsal is up (`make rehearsal`). Its bots take webhooks meanwhile. One JSON line per figure; it ends with status
 1 when one request has failed, or one update was lost or doubled or not handled.
@@ -26,7 +26,7 @@ from tests.bench.roll.voices import Voices
 PARTS = ("load", "reload", "one_host", "voices", "swarm")
 PHASES = ("control", "deploy", "bad_image", "rollback", "environment", "certificate", "host_restart")
 SETTLED_SECONDS = 5
-"""After each phase, so that what it leaves behind is counted with it."""
+"""Waited after each phase, so that its after-effects count as part of it."""
 
 HANDLED_SECONDS = 600
 ROLLS = 3
@@ -77,7 +77,7 @@ def under_load(phases: Phases, target: Target, ask: Ask, options: argparse.Names
     """Go through the phases while updates come, print their figures, and return whether none was lost.
 
     Raises:
-        RehearsalError: a phase went otherwise than it must; the figures until then are printed.
+        RehearsalError: a phase did not go as expected; the figures so far are printed.
     """
     with Load(target, rate=options.rate) as load:
         trouble = None
@@ -97,7 +97,7 @@ def under_load(phases: Phases, target: Target, ask: Ask, options: argparse.Names
 
 
 def go_through(load: Load, steps: dict[str, Callable[[], None]]) -> None:
-    """Do one thing after the other under a load, each a phase of it, and print how long each took."""
+    """Run the phases one after the other under load, and print how long each took."""
     for name, step in steps.items():
         load.phase(name)
         began = time.monotonic()
@@ -120,7 +120,7 @@ def reloaded(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
 
 
 def one_host(phases: Phases) -> bool:
-    """Roll the bots of one host by themselves, forth and back; print how long that took beside their own start."""
+    """Roll only the bots of one host, there and back; print how long that took, and how long their start took."""
     before = running(APP[0])
     phases.environment()
     rolls = [roll(APP[0], release) for release in (before, running(APP[0])) * ROLLS]
@@ -135,7 +135,7 @@ def one_host(phases: Phases) -> bool:
 def by_swarm(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
     """Have Docker Swarm do what our releases do, under the same load, and print the same figures of it.
 
-    What is lost there is none of our losses: it returns true.
+    Swarm's losses do not count as ours: it returns true.
     """
     if not phases.newer:
         phases.deploy()
@@ -150,7 +150,7 @@ def by_swarm(phases: Phases, target: Target, ask: Ask, rate: float) -> bool:
 
 
 def spoken_to(phases: Phases, count: int) -> bool:
-    """Deploy and go back while voices come; print what became of them, and return whether each was answered once."""
+    """Deploy and roll back while voices arrive; print their outcomes, and return whether each was answered once."""
     with Voices(SANDBOX, count, count / VOICES_SECONDS) as voices:
         for name in ("deploy", "rollback"):
             time.sleep(SETTLED_SECONDS)

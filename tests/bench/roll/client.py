@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 from urllib.parse import urlsplit
 
 ANSWER_SECONDS = 30
-"""What has no answer by then has failed, its connection's opening included."""
+"""Timeout of a request, including opening its connection."""
 
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n")
 RETRY_AFTER = re.compile(rb"\r\nretry-after: *(\d+)\r\n")
@@ -27,13 +27,13 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True)
 class Target:
-    """The address that updates go to, by way of a host and a port, and what it takes to be heard there."""
+    """The URL for updates, the host and port to connect to, and the credentials."""
 
     url: str
     host: str
     port: int
     ca: str
-    """The file of the authority that signs the server's certificate."""
+    """The file of the CA of the server's certificate."""
 
     secret: str
 
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether nothing is known of its end."""
+        """Whether it is not known to be closed."""
         return not self._transport.is_closing()
 
     async def ask(self, request: bytes) -> Answer:
@@ -117,7 +117,7 @@ class Connection(asyncio.Protocol):
 
 
 class Client:
-    """Posts by one way: to the target itself, or to a relay before it.
+    """Posts along one route: to the target itself, or to a relay in front of it.
 
     A kept connection that is known to have been closed while nothing was under way is not used, as with any client. One
     that ends under a request fails it.

@@ -1,4 +1,4 @@
-"""What the database has of the updates that were posted: each once, handled, and answered once where that is due."""
+"""Checks in the database that each posted update is there once, handled, and answered once where it should be."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -37,7 +37,7 @@ class Committed:
 
 
 def committed(ask: Ask, update_ids: Iterable[int], seconds: float) -> Committed:
-    """Look whether each update was committed and handled once; the bots have so many seconds to handle the last."""
+    """Check that each update was committed and handled once; the bots have so many seconds to handle the last."""
     posted, until = sorted(update_ids), time.monotonic() + seconds
     query = KNOWN.format(posted[0], posted[-1])
     while True:

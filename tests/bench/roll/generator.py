@@ -1,7 +1,7 @@
 """The load: updates leave at their times, whether or not earlier ones have been answered.
 
 `python -m tests.bench.roll.generator` reads its settings as one line of JSON, prints a line for each update when it is
-done with, and stops when its stdin ends, once what is under way has come to an end.
+done with, and stops when its stdin ends, after the requests under way.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ class Generator:
 
     1. The schedule is a constant: the time of an update depends on its number and on nothing else.
     2. Half of them open a connection of their own, half use a kept one; half of each go by way of the relay.
-    3. An update that was not acknowledged is told as it failed. With `retry` it is posted again at once, then after 2,
+    3. An update that was not acknowledged is reported as failed. With `retry` it is posted again at once, then after 2,
        4, ... 60 s or what the answer asks for (Telegram's `WebhookActor.cpp`), and told when it is taken or given up.
     """
 

@@ -1,4 +1,4 @@
-"""A load that runs beside what it is put on: in processes of its own, with phases that are marked from here."""
+"""A load in processes of its own, with phases that are marked from here."""
 
 import bisect
 import contextlib
@@ -60,11 +60,11 @@ class Load:
         self._stack.close()
 
     def phase(self, name: str) -> None:
-        """Say what goes on from now on."""
+        """Start the next phase."""
         self._marks.append((time.monotonic(), name))
 
     def count(self) -> int:
-        """Return how many requests have ended, by and large: the generator writes many at once.
+        """Return approximately how many requests have ended: the generator writes many at once.
 
         Raises:
             RuntimeError: the generator has ended.
@@ -117,7 +117,7 @@ def _start(module: str, *arguments: str, stdout: int | IO[str] = subprocess.PIPE
 
 
 def _end(process: "subprocess.Popen[str]", seconds: float = 0) -> None:
-    """End a process with its stdin, and kill it when it takes longer than it may."""
+    """End a process by closing its stdin, and kill it after a timeout."""
     assert process.stdin
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()

@@ -1,4 +1,4 @@
-"""What became of each request, and of all of them."""
+"""The outcome of each request, and totals."""
 
 import json
 import math
@@ -10,16 +10,16 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One update's way, with times in seconds of the machine's monotonic clock."""
+    """One update's outcome, with times in seconds of the machine's monotonic clock."""
 
     update_id: int
     kept: bool
-    """Whether it was to go over a kept connection; else over one of its own."""
+    """Whether it was to use a kept connection; else a new one."""
 
     relayed: bool
     scheduled: float
     sent: float
-    """When it was begun; later than scheduled as far as this machine was late."""
+    """When it started; later than scheduled if this machine was late."""
 
     done: float
     status: int | None
@@ -43,7 +43,7 @@ class Outcome:
 
     @property
     def seconds(self) -> float:
-        """How long it took from when it was due, so that waiting to be sent counts."""
+        """Its duration from when it was due, so that waiting to be sent counts."""
         return self.done - self.scheduled
 
     def line(self) -> str:
@@ -98,5 +98,5 @@ class Summary:
 
 
 def _part(values: list[float], part: float) -> float:
-    """Return the value that this part of the sorted values does not exceed; 0 when there are none."""
+    """Return the quantile of sorted values; 0 when there are none."""
     return values[math.ceil(part * len(values)) - 1] if values else 0.0

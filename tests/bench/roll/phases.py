@@ -1,4 +1,4 @@
-"""What is done to the rehearsal while updates come, phase after phase."""
+"""The phases: what is done to the rehearsal while updates arrive."""
 
 import time
 from collections.abc import Callable
@@ -39,7 +39,7 @@ class Phases:
     """Each method is a phase: it does one thing that an operator does, and returns when that is over.
 
     Raises:
-        RehearsalError: it went otherwise than it must.
+        RehearsalError: it did not go as expected.
     """
 
     def __init__(self, rehearsal: Rehearsal, target: Target) -> None:
@@ -52,20 +52,20 @@ class Phases:
         play(DEPLOY, extra(**WEBHOOK))
 
     def end(self) -> None:
-        """After all load: what runs is what the inventory says."""
+        """After all load: restore what the inventory says."""
         play(DEPLOY)
 
     def control(self) -> None:
-        """Nothing, to see what is lost without a cause."""
+        """Nothing: a control for losses without a cause."""
         time.sleep(CONTROL_SECONDS)
 
     def deploy(self) -> None:
-        """A new image: the present sources with a version of their own."""
+        """A new image: the current sources with a new version."""
         _release(images_source=str(self._rehearsal.image("new", _version)))
         self.newer = manifest(APP[0])["image"]
 
     def bad_image(self) -> None:
-        """An image whose bot ends when it starts: the release must be refused."""
+        """An image whose bot exits at start: the release must be rejected."""
         source = str(self._rehearsal.image("bad", _break))
         said = play(
             DEPLOY, extra(**WEBHOOK, images_source=source, bot_ready_seconds=READY_SECONDS), fails=True
@@ -82,7 +82,7 @@ class Phases:
         _release(bot_environment={"BENCH_ROLL": str(int(time.time()))})
 
     def certificate(self) -> None:
-        """New certificates before the old ones' time, and the proxy shows its own."""
+        """Renew the certificates early, until the proxy shows its new one."""
         before = self._rehearsal.certificate(self._target)
         due = before.days_left + 1
         early = extra(certificates_renew_before_days=due, certificates_days=due + 1)
@@ -95,7 +95,7 @@ class Phases:
         self._rehearsal.restart(RESTARTED)
 
     def reload(self) -> None:
-        """The proxy is reloaded, which closes kept connections with requests on the way."""
+        """The proxy is reloaded, which closes kept connections with requests in flight."""
         for _ in range(RELOADS):
             time.sleep(RELOAD_PAUSE_SECONDS)
             inside(SERVICES, "systemctl", "reload", "nginx")
@@ -114,7 +114,7 @@ def _release(**variables: object) -> None:
 
 
 def _version(repository: Path) -> None:
-    """Give the sources a version that there has never been."""
+    """Give the sources a version that has never existed."""
     file = repository / "pyproject.toml"
     text = file.read_text()
     line = next(line for line in text.splitlines() if line.startswith("version = "))
@@ -122,7 +122,7 @@ def _version(repository: Path) -> None:
 
 
 def _break(repository: Path) -> None:
-    """Have the bot end as soon as it starts; other verbs go on, so that nothing notices before."""
+    """Have the bot exit as soon as it starts; other verbs still work, so that nothing notices earlier."""
     _version(repository)
     with (repository / "app" / "aisha" / "bot.py").open("a") as file:
         file.write(BAD)

@@ -46,7 +46,7 @@ PATIENCE_SECONDS = 120
 
 
 class RehearsalError(Exception):
-    """The rehearsal did not do what the benchmark needs of it; says what."""
+    """The rehearsal did not behave as the benchmark needs; says how."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Shown:
 
     @property
     def days_left(self) -> int:
-        """Whole days until it ends, a begun one too."""
+        """Days until it expires, rounded up."""
         return math.ceil((self.ends - time.time()) / 86400)
 
 
@@ -143,7 +143,7 @@ def play(playbook: str, *arguments: str, fails: bool = False) -> str:
     """Run a playbook as the operator does, and return what it said.
 
     Raises:
-        RehearsalError: it failed, or did not although it was to.
+        RehearsalError: it failed, or succeeded although it was to fail.
     """
     running = begin(playbook, *arguments)
     said, _ = running.communicate()

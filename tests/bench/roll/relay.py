@@ -1,4 +1,4 @@
-"""A way to the server: what passes takes its time, as over a real network. What is lost on the way shows only with one.
+"""A relay to the server that adds latency, as a real network does: losses in flight show only with it.
 
 `python -m tests.bench.roll.relay HOST PORT --delay 0.05` prints its port on loopback, and ends with its stdin: in a
 process of its own it delays nobody else, and nobody else delays what it passes on.
@@ -32,7 +32,7 @@ class Relay:
         task.add_done_callback(self.passing.discard)
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on both ways of one connection, whose opening takes a way there and back as well."""
+        """Relay one connection both ways; opening it takes a round trip, too."""
         await asyncio.sleep(2 * self.delay)
         try:
             far_reader, far_writer = await asyncio.open_connection(self.host, self.port)
@@ -42,7 +42,7 @@ class Relay:
         await asyncio.gather(self.one_way(reader, far_writer), self.one_way(far_reader, writer))
 
     async def one_way(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on what comes, in order and each piece late, until and with the end."""
+        """Pass on what arrives, in order and each piece delayed, up to and including the end."""
         loop, open_end = asyncio.get_running_loop(), True
         while open_end:
             try:

@@ -49,14 +49,14 @@ COPY nginx.conf /etc/nginx/nginx.conf
 CMD ["nginx"]
 """
 MONITOR_SECONDS = 22
-"""As long as our own releases watch what they have started."""
+"""As long as our own releases watch new containers."""
 
 
 class Swarm:
     """A Swarm in place of the rehearsal's bots, as long as the context lasts.
 
     Raises:
-        RehearsalError: it went otherwise than it must.
+        RehearsalError: it did not go as expected.
     """
 
     def __init__(self, host: str, others: list[str], newer: str, base: str) -> None:
@@ -83,7 +83,7 @@ class Swarm:
         self._ended("completed")
 
     def bad_image(self) -> None:
-        """A bot that ends when it starts: Swarm is to go back by itself."""
+        """A bot that exits at start: Swarm is to roll back automatically."""
         self._docker("service", "update", "--quiet", "--args=bot --no-such-option", "bot")
         self._ended("rollback_completed")
 

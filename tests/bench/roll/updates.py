@@ -12,7 +12,7 @@ TEXT = "Some words that somebody has written to somebody else. " * 3
 
 
 def first_id() -> int:
-    """Return an id from which on no update is known: the microseconds since 1970, of which an update takes one."""
+    """Return an unused first id: the microseconds since 1970; each update takes one."""
     return time.time_ns() // 1000
 
 

@@ -1,4 +1,4 @@
-"""Voices of people that are in flight while releases go over the rehearsal."""
+"""Voice messages in flight while releases are rolled over the rehearsal."""
 
 import tempfile
 import threading
@@ -19,14 +19,14 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 1.5, 20.0
 
 ANSWERED_SECONDS = 600
 SETTLED_SECONDS = 3
-"""What should not come has so long to come."""
+"""How long to wait for messages that should not come."""
 
 LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Answered:
-    """What became of the voices."""
+    """The outcomes of the voices."""
 
     sent: int
     unanswered: int
@@ -70,7 +70,7 @@ class Voices:
         self._folder.cleanup()
 
     def answered(self) -> Answered:
-        """Wait for the last answer, and a little longer for anything that should not come."""
+        """Wait for the last answer, and a little longer for unexpected messages."""
         self._thread.join()
         until = time.monotonic() + ANSWERED_SECONDS
         while self._unanswered(self._said()) and time.monotonic() < until:

@@ -79,7 +79,7 @@ class App:
         return self.bots[-1]
 
     def webhook_bot(self, url: str) -> "Bot":
-        """Start a bot that Telegram is to post to, by way of that address."""
+        """Start a bot in webhook mode, which Telegram reaches at that address."""
         return self.bot(**webhook_settings(url), AISHA_WEBHOOK_PORT=str(free_port()))
 
     async def aisha(self, *arguments: str, **settings: str) -> tuple[int, str]:
@@ -241,7 +241,7 @@ class Crowd:
             self._sent[await self._app.control.user(first_name=f"Person {number}")] = 0
 
     async def write(self, texts: int, pause: float = 0) -> None:
-        """Have them write so many texts in all, by turns."""
+        """Have them write so many texts in total, taking turns."""
         for number in range(texts):
             chat = list(self._sent)[number % len(self._sent)]
             await self._app.control.say(chat, f"text {number}")
@@ -253,7 +253,7 @@ class Crowd:
         return sum(self._answers().values())
 
     async def answered_once(self) -> None:
-        """Wait for the last answer, and a little longer for anything that should not come."""
+        """Wait for the last answer, and a little longer for unexpected messages."""
         await until(lambda: self.answers() >= sum(self._sent.values()), f"{sum(self._sent.values())} answers")
         await asyncio.sleep(2)
         assert self._answers() == {chat: count for chat, count in self._sent.items() if count}
@@ -265,7 +265,7 @@ class Crowd:
 
 
 class Alternation:
-    """Passes each request to the next of several addresses, or to another when that one does not accept it."""
+    """Passes each request to the next of several addresses, or to another when it is refused."""
 
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self.targets: list[str] = []

@@ -1,4 +1,4 @@
-"""What keeps a process that others have taken for dead from writing, acknowledging and sending."""
+"""Fencing: a process that others have declared dead can neither write, acknowledge nor send."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from aisha.session import GuardedSession
 
 
 class Member:
-    """A bot's presence with its pool and one lease, whose heart beats when the test says so."""
+    """A bot's presence with its pool and one lease, with heartbeats on demand."""
 
     def __init__(self, app: App) -> None:
         self.address = app.environment["AISHA_DATABASE_URL"]
@@ -48,7 +48,7 @@ class Member:
 
 @pytest.fixture(autouse=True)
 def ended(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The statuses with which this process would have ended."""
+    """The statuses with which this process would have exited."""
     statuses: list[int] = []
     monkeypatch.setattr(os, "_exit", statuses.append)
     return statuses
@@ -67,7 +67,7 @@ async def second(app: App, first: Member) -> AsyncIterator[Member]:
 
 
 async def lapse(app: App, member: Member, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a row be as old as after a long stop, and the member's clock as late."""
+    """Age a row, and the member's clock, as after a long stop."""
     await app.query("UPDATE bots SET expires = now() - interval '1 second' WHERE id = %s", member.presence.id)
     monkeypatch.setattr(member.presence, "_valid_until", 0.0)
 

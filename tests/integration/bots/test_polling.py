@@ -1,4 +1,4 @@
-"""One bot polls at a time, and which one it is makes no difference to who writes."""
+"""One bot polls at a time, and people cannot tell which one it is."""
 
 import asyncio
 import signal

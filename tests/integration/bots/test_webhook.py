@@ -100,7 +100,7 @@ async def test_a_sync_changes_only_what_differs(app: App) -> None:
 async def test_a_sync_notices_a_fixed_address_and_a_certificate_that_come_change_and_go(
     app: App, tmp_path: Path
 ) -> None:
-    """Telegram tells an address, that of the URL, also while none is fixed."""
+    """Telegram reports an IP address, the URL's, even when none is fixed."""
     plain = webhook_settings("https://192.0.2.7/telegram")
     fixed = plain | {"AISHA_WEBHOOK_IP": "192.0.2.8"}
     certificate = Authority(tmp_path).file

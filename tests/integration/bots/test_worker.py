@@ -1,4 +1,4 @@
-"""A worker that is told to stop: what it does is finished or given back, and never counted as its failure."""
+"""A worker that is told to stop: its work is finished or requeued, and never counted as a failure."""
 
 import asyncio
 import os

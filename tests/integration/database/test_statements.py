@@ -125,7 +125,7 @@ def test_a_statement_gives_rows_of_its_class(statement: Statement[Any], row: typ
 
 
 async def heard(url: str, statement: Statement[Any]) -> list[str]:
-    """The stages that a statement wakes, of those that somebody else listens for."""
+    """The stages that a statement wakes, among those with a listener elsewhere."""
     with connect(url) as listening:
         listening.execute("LISTEN aisha")
         async with await connect_async(url) as connection:

@@ -1,4 +1,4 @@
-"""A process of its own for what is to be killed: `run` (with the stub app) or `services DATA_DIR`."""
+"""A separate process for what is to be killed: `run` (with the stub app) or `services DATA_DIR`."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""A pulled model is there whole or not at all, whatever the network and the disk do."""
+"""A pulled model is there completely or not at all, whatever the network and the disk do."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ def vendor() -> Iterator[Vendor]:
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait for nothing between tries, and a stalled server for a third of a second."""
+    """Retry without delay, and time out after a third of a second."""
     monkeypatch.setattr(download.time, "sleep", lambda _: None)
     monkeypatch.setattr(download, "STALL_TIMEOUT", 0.3)
 

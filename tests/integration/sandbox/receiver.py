@@ -1,4 +1,4 @@
-"""A webhook's own end, on loopback, in clear or over TLS."""
+"""A webhook's receiving end, on loopback, in plain HTTP or over TLS."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""Webhooks over TLS: whom the sandbox trusts, which address it connects to, and what it tells of either."""
+"""Webhooks over TLS: which CAs the sandbox trusts, which address it connects to, and how it reports both."""
 
 import ssl
 from collections.abc import AsyncIterator
@@ -88,7 +88,7 @@ async def test_the_certificate_alone_is_trusted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The system's authorities count no more, even where one of them has signed."""
+    """The system's CAs no longer count, even if one of them has signed."""
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     another = FSInputFile(made(tmp_path / "another").file)
     await bot.set_webhook(receiver.url, certificate=another, ip_address="127.0.0.1")

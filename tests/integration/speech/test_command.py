@@ -155,7 +155,7 @@ def test_a_process_is_replaced_after_its_share_of_tasks(
 
 
 class Fragile(VoskRecogniser):
-    """Dies of silence: always of a second of it, of half a second only until a file exists."""
+    """Crashes on silence: always on a second of it, on half a second only until a file exists."""
 
     flag: Path
 

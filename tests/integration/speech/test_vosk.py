@@ -20,7 +20,7 @@ CLIPS = [*librivox()[:3], *cards()[:2], *prompts()[:2]]
 
 @pytest.fixture(scope="module")
 def fresh(english: Path) -> dict[Path, Transcript]:
-    """What a recogniser of its own says of each clip."""
+    """What a fresh recogniser hears in each clip."""
     return {clip.path: load(english).decode(blocks(clip.path)) for clip in CLIPS}
 
 

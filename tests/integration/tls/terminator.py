@@ -1,4 +1,4 @@
-"""TLS before a service that has none, with a certificate of an authority made for the test."""
+"""TLS in front of a service without it, with a certificate of a CA made for the test."""
 
 import asyncio
 import datetime
@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 POSTGRES_SSL_REQUEST = 8
-"""Bytes of PostgreSQL's SSLRequest, which is answered in clear before TLS begins."""
+"""Bytes of PostgreSQL's SSLRequest, which is answered in plain text before TLS begins."""
 
 
 class Authority:
-    """An authority with one server certificate, for 127.0.0.1 or a name, beside it as files in a folder."""
+    """A CA with one server certificate, for 127.0.0.1 or a name; both are files in a folder."""
 
     def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
         self.file = folder / "ca.crt"
@@ -42,7 +42,7 @@ class Authority:
 
 @asynccontextmanager
 async def encrypted(port: int, context: ssl.SSLContext, *, postgres: bool = False) -> AsyncIterator[int]:
-    """Give a port that speaks TLS and passes on to a plain one."""
+    """Yield a TLS port that forwards to a plain one."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with closing(writer):

@@ -1,4 +1,4 @@
-"""Services whose certificates are of an authority of one's own."""
+"""Services with certificates of a private CA."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +27,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 async def settings(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> AsyncIterator[dict[str, str]]:
-    """Settings that lead to the services by way of TLS, without the authority."""
+    """Settings that reach the services over TLS, without the CA."""
     data_dir = tmp_path_factory.mktemp("data")
     async with Services.start(data_dir) as started:
         database = urlsplit(started.environment["AISHA_DATABASE_URL"])

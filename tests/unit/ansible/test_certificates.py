@@ -1,4 +1,4 @@
-"""What the certificates role refuses, and what its authority signs."""
+"""What the certificates role rejects, and what its CA signs."""
 
 import datetime
 import importlib.util
@@ -219,7 +219,7 @@ def made_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., 
 
 
 def signed(host: Any, days: int = 90, names: list[str] = NAMES) -> Any:
-    """Have the authority sign what a host asks for, and the host install it."""
+    """Have the CA sign a host's requests, and the host install the certificates."""
     told: dict[str, Any] = {"authority": OWN.text, "trust": True, "issued": {}}
     requests = host.apply(told)
     issued = {name: OWN.sign(text, names, days) for name, text in requests.items()}

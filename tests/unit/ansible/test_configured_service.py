@@ -1,4 +1,4 @@
-"""A unit runs with the configuration that its files have now, and is disturbed for nothing else."""
+"""A unit runs with the present content of its configuration files, and is restarted for nothing else."""
 
 import importlib.util
 import json

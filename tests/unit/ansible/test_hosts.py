@@ -1,4 +1,4 @@
-"""The test hosts: what an engine that was killed has left on this machine does not reach the next one's."""
+"""The test hosts: leftovers of a killed engine do not affect the next one."""
 
 import importlib.util
 from pathlib import Path

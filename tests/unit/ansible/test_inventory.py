@@ -1,4 +1,4 @@
-"""Environments over the wiring that they share, as ansible-inventory shows them to an operator."""
+"""Environments on top of their shared wiring, as ansible-inventory shows them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The kernel is given what it has, and what is ours to give."""
+"""Only settings that the kernel has, and that this host may set, are applied."""
 
 import importlib.util
 from pathlib import Path

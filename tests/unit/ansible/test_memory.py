@@ -1,4 +1,4 @@
-"""What services get of their server's memory."""
+"""Each service's share of its server's memory."""
 
 import runpy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Models are packed once, and stand on a host whole or not at all."""
+"""Models are packed once, and are installed on a host completely or not at all."""
 
 import importlib.util
 import os

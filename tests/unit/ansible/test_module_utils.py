@@ -1,4 +1,4 @@
-"""What modules share: files that are whole, commands that say why they failed, records, digests."""
+"""What modules share: atomic writes, commands that say why they failed, records, digests."""
 
 import os
 import sys

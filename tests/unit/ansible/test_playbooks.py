@@ -19,7 +19,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
-    """Return a copy of production's inventory, whose one server has nobody who answers."""
+    """Return a copy of production's inventory, with one server that does not answer."""
     shutil.copytree(ROOT / "inventories", tmp_path / "inventories", symlinks=True)
     production = tmp_path / "inventories" / "production"
     hosts = yaml.safe_load((production / "hosts.yml").read_text())

@@ -1,4 +1,4 @@
-"""A host that a role cannot be applied to is refused, with the variable and the fix."""
+"""A host that a role cannot be applied to is rejected, with the variable and the fix."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""What the role registry asks of its addresses, its certificates and its file of users."""
+"""The role registry's checks of addresses and certificates, and its file of users."""
 
 import importlib.util
 import os

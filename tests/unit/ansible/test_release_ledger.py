@@ -1,4 +1,4 @@
-"""The ledger of releases: one at a time may release, and what was released is known."""
+"""The ledger of releases: one at a time may release, and all releases are recorded."""
 
 import importlib.util
 import json

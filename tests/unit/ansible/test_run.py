@@ -1,4 +1,4 @@
-"""The order of the tests on hosts: the longest first, and nobody takes what the site has not made yet."""
+"""The order of the tests on hosts: longest first, and nothing runs before the site has made what it uses."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""Which secrets are made."""
+"""Which secrets are generated."""
 
 import runpy
 from pathlib import Path

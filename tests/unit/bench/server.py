@@ -1,4 +1,4 @@
-"""A server on loopback, as a test wants it to behave, over TLS with a certificate of its own authority."""
+"""A server on loopback, as a test wants it to behave, over TLS with a certificate of its own CA."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""What the benchmark says of updates that were posted, given what a database has of them."""
+"""The benchmark's verdict on posted updates, given the rows in a database."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""The load of `make bench-roll` sends what it says, when it says, and tells of each request what became of it."""
+"""The load of `make bench-roll` sends what it should, when it should, and reports each request's outcome."""
 
 import asyncio
 import itertools
@@ -71,7 +71,7 @@ async def test_half_of_the_requests_have_a_connection_of_their_own_and_half_of_e
 
 
 async def test_a_server_that_answers_nothing_does_not_slow_the_load(tmp_path: Path) -> None:
-    """No answer is given before a number of requests is there that a load which waits would never send."""
+    """Answers are held back until more requests have come than a closed-loop load would ever send."""
     everybody = asyncio.Event()
 
     async def hold(request: Request) -> bytes:

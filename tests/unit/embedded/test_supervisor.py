@@ -1,4 +1,4 @@
-"""How processes are kept running, with small scripts in the place of servers."""
+"""How processes are kept running, with small scripts in place of servers."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""What counts as a recording, and what is refused unseen."""
+"""What counts as a recording, and what is rejected without a download."""
 
 from typing import Any
 

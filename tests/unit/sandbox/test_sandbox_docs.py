@@ -1,4 +1,4 @@
-"""docs/sandbox.md tells of everything that tests may lean on."""
+"""docs/sandbox.md documents everything that tests may rely on."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Starting anew on another allocator."""
+"""Restarting with another allocator."""
 
 import os
 import signal

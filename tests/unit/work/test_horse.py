@@ -58,7 +58,7 @@ def test_a_horse_ends_with_its_worker(tmp_path: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process lives; a zombie that nobody reaps yet does not."""
+    """Tell whether a process lives; an unreaped zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:

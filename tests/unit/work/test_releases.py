@@ -1,4 +1,4 @@
-"""What processes of this release and of the one before hand to each other while a roll or a rollback is on its way."""
+"""What processes of this release and the previous one exchange during a roll or rollback."""
 
 from typing import Any
 
