@@ -3,8 +3,8 @@
 
 1. Three test hosts are started: `services`, `app-1` and `app-2`.
 2. What an operator has before the first run is made: a key, a token, the secrets.
-3. The sandbox is started. Its web chat is on loopback; the hosts reach its Bot API, and nothing else of it.
-4. `site.yml` is run. Run again, all this changes only what has changed.
+3. The sandbox is started. Its web chat is on loopback; the hosts can reach only its Bot API.
+4. `site.yml` is run. All of it is idempotent.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def begin(playbook: str, *arguments: str) -> "subprocess.Popen[str]":
 
 
 def play(playbook: str) -> None:
-    """Run a playbook; end as it ends when it fails."""
+    """Run a playbook; exit with its status when it fails."""
     done = subprocess.run((BIN / "ansible-playbook", *INVENTORY, playbook), cwd=ROOT, check=False)
     if done.returncode:
         sys.exit(done.returncode)

@@ -29,7 +29,7 @@ def only(host, one):
 
 
 def records(host):
-    """Return the records of what a builder keeps, the newest first."""
+    """Return the records of a builder's cache, newest first."""
     paths = host.check_output(f"ls -t {FOLDER}/built/*/record.json").split()
     return [json.loads(host.file(path).content_string) for path in paths]
 
@@ -55,7 +55,7 @@ def run(host, reference, command, options=""):
 
 
 def find(host, reference, expression):
-    """Return the paths that find finds in the image, as far as its user sees them."""
+    """Return the paths that `find` prints in the image, run as its user."""
     script = f"find / -xdev {expression} 2> /dev/null; true"
     return set(run(host, reference, f"-c {shlex.quote(script)}", "--entrypoint=/bin/sh").split())
 

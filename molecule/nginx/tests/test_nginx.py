@@ -93,7 +93,7 @@ def load(address):
 
 
 def workers(host):
-    """Return the process ids of the workers: a reload gives others."""
+    """Return the process ids of the workers, which a reload replaces."""
     return host.check_output("pgrep -f 'nginx: worker process$'").split()
 
 
@@ -387,7 +387,7 @@ def test_a_wrong_variable_changes_nothing(host, get, variables, said):
 
 @pytest.fixture
 def held_port(host):
-    """A port that is bound though no one listens at it: neither a list of listeners nor `nginx -t` shows it."""
+    """A port that is bound but not listening: neither a list of listeners nor `nginx -t` shows it."""
     hold = f"import socket, time; s = socket.socket(); s.bind(('0.0.0.0', {HELD_PORT})); time.sleep(600)"
     host.check_output("systemd-run --unit=held-port python3 -c %s", hold)
     yield HELD_PORT

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.timeout(900)  # runs of Ansible over three hosts take m
 
 
 def start(playbook, *arguments):
-    """Begin to run one of the playbooks of releases, whose operator waits longer for what fails late."""
+    """Start one of the release playbooks; real releases watch longer for late failures."""
     return begin(f"ansible/playbooks/{playbook}.yml", "-e", "release_watch_seconds=1", *arguments)
 
 

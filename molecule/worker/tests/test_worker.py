@@ -113,7 +113,7 @@ class Bot:
 
 
 async def _admit(connection):
-    """Let every session in: a lone bot has no other to be told from."""
+    """Admit every session: a single bot needs no fencing."""
 
 
 async def _every(seconds, step):
@@ -210,7 +210,7 @@ def test_a_release_leaves_a_recording_to_the_old_worker_and_the_new_one_serves(b
         assert SAID in bot.wait_for(bot.store(*sentence()), "done")["text"]
         assert bot.job(begun)["state"] == "started"
         (new,) = set(containers(host, "worker").values()) - {old}
-        inside(host, "sh", "-c", f"kill -CONT {' '.join(stopped)} || true")  # who had nothing to do has ended
+        inside(host, "sh", "-c", f"kill -CONT {' '.join(stopped)} || true")  # idle ones have exited
         job = bot.wait_for(begun, "done")
         assert SAID in job["text"]
         assert (job["attempts"], job["dispatches"]) == (1, 1)
