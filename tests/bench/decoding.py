@@ -42,9 +42,7 @@ def pcm(path: Path) -> np.ndarray:
 
 
 class Server:
-    """A process that decodes clips as it is told, each in a fork of its own, and reports CPU seconds and
-    text.
-    """
+    """A process that decodes clips on request, each in a fork of its own, and reports CPU seconds and text."""
 
     def __init__(self, kind: str, preload: Path | None) -> None:
         environment = {**os.environ, "AISHA_MODELS_DIR": str(model_path().parent)}

@@ -1,7 +1,7 @@
 """A relay to the server that adds latency, as a real network does: losses in flight show only with it.
 
-`python -m tests.bench.roll.relay HOST PORT --delay 0.05` prints its port on loopback, and ends with its stdin: in a
-process of its own it delays nobody else, and nobody else delays what it passes on.
+`python -m tests.bench.roll.relay HOST PORT --delay 0.05` prints its port on loopback, and ends with its stdin.
+It is a process of its own, so that relay and load do not delay each other.
 """
 
 import argparse
