@@ -16,7 +16,7 @@ class GroupCommit:
 
     1. An update begins a transaction unless one is under way.
     2. What comes meanwhile is the next transaction.
-    3. When the database refuses one update's content, each of its group is committed by itself.
+    3. When the database refuses one update's content, each of its group is committed on its own.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -52,7 +52,7 @@ class GroupCommit:
             _settle([one], error)
 
     async def _commit(self, group: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
-        """Commit a group and tell each that waits, but for a `psycopg.DataError`, which is raised."""
+        """Commit a group and settle its futures; only a `psycopg.DataError` is raised instead."""
         try:
             await commit(self._pool, [update for update, _ in group], source="webhook")
         except psycopg.DataError:

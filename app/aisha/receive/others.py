@@ -1,4 +1,4 @@
-"""Everything that is no recording and no command: a hint in private chats, silence in groups."""
+"""Everything that is neither a recording nor a command: a hint in private chats, silence in groups."""
 
 import structlog
 from aiogram import F, Router

@@ -209,7 +209,7 @@ class Parent:
                 returned = jobs.return_unfinished(connection, self._name)
             log.warning("the time to finish is over, jobs returned to the queue", jobs=returned)
         except psycopg.Error as error:
-            log.warning("jobs not returned, the database is away", error=str(error))
+            log.warning("jobs not returned, the database is unreachable", error=str(error))
 
     def _beat(self) -> None:
         self._report.alive(len(self._workers), self._heartbeat.beat(self._recognisers.languages))
