@@ -16,7 +16,7 @@ LINE, LINES = 42, 2
 
 LONGEST = 6.0
 SHORTEST = 1.0
-"""Seconds that a cue is shown, at most, and at least where the next one leaves room."""
+"""Maximum and minimum seconds that a cue is shown; the minimum only if the next cue leaves room."""
 
 
 @dataclass(frozen=True, slots=True)
