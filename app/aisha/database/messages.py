@@ -189,7 +189,7 @@ def queued(messages: list[int]) -> Statement[None]:
 
 
 def begin(message: int) -> Statement[Message]:
-    """Record that a work-horse has begun; no row when the message has ended."""
+    """Record that a work-horse has started; no row when the message has ended."""
     return Statement(
         f"""
         UPDATE messages SET state = 'transcribing', started_at = coalesce(started_at, now())

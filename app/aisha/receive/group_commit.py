@@ -1,4 +1,4 @@
-"""Updates that come one by one, committed together."""
+"""Updates that arrive one by one, committed together."""
 
 import asyncio
 from typing import Any
@@ -12,10 +12,10 @@ MOST = 100
 
 
 class GroupCommit:
-    """Commits updates that come at the same time in one transaction, so that they wait for the disk once.
+    """Commits updates that arrive at the same time in one transaction, so that they wait for the disk once.
 
     1. An update begins a transaction unless one is under way.
-    2. What comes meanwhile is the next transaction.
+    2. Updates that arrive meanwhile form the next transaction.
     3. When the database refuses one update's content, each of its group is committed on its own.
     """
 

@@ -30,7 +30,7 @@ Source = BinaryIO | Path
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a recording is; `duration` in seconds, None when neither the container nor a decoding tells.
+    """What a recording is; `duration` in seconds, None if neither the container nor decoding gives it.
 
     After decoding, `duration` is what was decoded, `declared` what the container or the sender promised,
     `damaged` the number of places that could not be decoded, and `truncated` whether the end is missing.
