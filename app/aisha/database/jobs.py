@@ -104,7 +104,7 @@ def add(
 def take(lane: Lane, depth: int) -> Statement[Dispatch]:
     """Queue as many waiting jobs of a lane as it has room for, round-robin over the users.
 
-    A user's queued and running jobs count as turns taken: the n-th job has the n-th turn, wherever those before it are.
+    A user's n-th job gets the n-th turn even if the jobs before it are already queued or running.
     """
     return Statement(
         f"""
@@ -166,7 +166,7 @@ def abandoned(job: int) -> Statement[Loss]:
 
 
 def given_back(job: int, error: str, seconds: float = 0) -> Statement[Loss]:
-    """Put back a started job that its own worker could not finish, for `seconds`; it does not count as an attempt."""
+    """Put a started job that its own worker could not finish back for `seconds`, without counting an attempt."""
     return _returned(job, "started", error, uncounted=1, seconds=seconds)
 
 

@@ -298,7 +298,7 @@ def answered(message: int) -> Statement[None]:
 
 
 def delivered(message: int) -> Statement[float]:
-    """End a message whose whole answer is shown and return the seconds it took; no row when it is not."""
+    """End a message whose whole answer is shown and return the seconds it took; no row if some is not shown yet."""
     return Statement(
         """
         UPDATE messages SET state = 'delivered', delivered_at = now()

@@ -56,7 +56,7 @@ def migrate(url: str, *, expand_only: bool = False) -> None:
     contracting = [step.revision for step in lacking if step.phase == "contract"]
     if expand_only and contracting:
         raise ServiceError(
-            f"refused: {', '.join(contracting)} would break the running release; "
+            f"refused: {', '.join(contracting)} would break the release that runs; "
             "run `aisha migrate` when only this release is left"
         )
     _run(url, lacking[-1].revision)

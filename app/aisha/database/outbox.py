@@ -217,7 +217,7 @@ def intend(row: int) -> Statement[datetime]:
 
 
 def never_sent(row: int, sending_at: datetime | None) -> Statement[None]:
-    """Record that a row whose sending was begun at `sending_at` was not sent."""
+    """Record that the attempt begun at `sending_at` sent nothing."""
     sql = "UPDATE outbox SET sending_at = NULL WHERE id = %(id)s AND sending_at = %(sending_at)s"
     return Statement(sql, {"id": row, "sending_at": sending_at})
 

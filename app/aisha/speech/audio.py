@@ -171,7 +171,7 @@ class Blocks(Iterator[NDArray[np.int16]]):
             self.close()
 
     def _lost_pages(self, gap: int) -> None:
-        """Count a gap in an Ogg stream as damage: there it is pages that were skipped."""
+        """Count a gap in an Ogg stream as damage: there it means skipped pages."""
         if gap and self._decoded and self._container.format.name == "ogg":
             self._broken += 1
 

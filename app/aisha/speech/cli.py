@@ -25,7 +25,7 @@ CLEAN_LINE = b"\r\x1b[K\x1b[?25h"
     "--format", "kind", type=click.Choice(["txt", "srt", "vtt", "json"]), default="txt", show_default=True
 )
 @click.option("--language", help="Language of the speech. Default: AISHA_DEFAULT_LANGUAGE.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes that decode. Default: one a core.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes that decode. Default: one per core.")
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),

@@ -9,10 +9,10 @@ from itertools import pairwise
 from aisha.speech.transcript import Transcript, Word, runs
 
 SENTENCE_GAP = 0.7
-"""Seconds of silence that end a cue; the recogniser knows no full stops."""
+"""Seconds of silence that end a cue; the recogniser writes no punctuation."""
 
 LINE, LINES = 42, 2
-"""Characters a line and lines a cue: the usual limit for subtitles."""
+"""Characters per line and lines per cue: the usual limit for subtitles."""
 
 LONGEST = 6.0
 SHORTEST = 1.0

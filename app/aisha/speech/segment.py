@@ -47,7 +47,7 @@ class Segment:
 def target_length(duration: float | None, workers: int) -> float:
     """Return the segment length, in seconds, that keeps `workers` cores evenly busy; infinite for no cut.
 
-    A recording below 60 s stays whole; a longer one gets one segment a core, each of 30 to 300 s.
+    A recording below 60 s stays whole; a longer one gets one segment per core, each of 30 to 300 s.
     """
     if duration is None:
         return LONGEST

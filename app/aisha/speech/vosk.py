@@ -33,7 +33,7 @@ DIGITAL_SILENCE = 3
 """Samples up to this are silence that a codec makes, at -80 dBFS; no microphone is so quiet."""
 
 SILENCE_HEARD = 3.0
-"""Seconds of such silence that are decoded before the rest is skipped, which would cost 0.04 s a second."""
+"""Seconds of such silence that are decoded before the rest is skipped, which would cost 0.04 s per second."""
 
 
 def load(model_path: Path) -> "VoskRecogniser":

@@ -86,7 +86,7 @@ def run(job_id: int) -> None:
 
 
 def return_unfinished(connection: BlockingConnection, worker: str) -> list[int]:
-    """Put the jobs of a worker whose work-horses were killed back, without counting an attempt; return them."""
+    """Put back the jobs of a worker whose work-horses were killed, without counting an attempt; return them."""
     unfinished = connection.all(jobs.unfinished(worker))
     for job in unfinished:
         with connection.transaction():

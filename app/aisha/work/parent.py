@@ -43,7 +43,7 @@ class Parent:
     """The process that all workers of one host are forked from.
 
     1. It loads each installed model and forks; then it warms each recogniser with speech and forks again.
-    2. It forks one RQ worker a core for all lanes, and one more for short recordings only, so that these never wait
+    2. It forks one RQ worker per core for all lanes, and one more for short recordings only, so that these never wait
        behind lectures. Their work-horses inherit models and warmth copy-on-write.
     3. It replaces children that die, and records in PostgreSQL every ten seconds that it is alive.
     4. It looks for models that were installed or removed, and warms cold recognisers with recent recordings; then it
@@ -203,7 +203,7 @@ class Parent:
         return left
 
     def _return_jobs(self) -> None:
-        """Put the jobs of killed work-horses back; without the database the reconciler does it later."""
+        """Put back the jobs of killed work-horses; without the database the reconciler does it later."""
         try:
             with connect(self._settings.database_address) as connection:
                 returned = jobs.return_unfinished(connection, self._name)

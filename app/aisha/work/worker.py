@@ -11,7 +11,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 
-import aisha.transcribe.jobs  # noqa: F401 - else each work-horse would, when it has its job
+import aisha.transcribe.jobs  # noqa: F401 - else each work-horse would import it with its job
 from aisha.database.jobs import Lane
 from aisha.lanes import connect, queues
 from aisha.settings import Settings
