@@ -95,7 +95,7 @@ class Settings(BaseSettings):
         None, description="Maven repository for the English model. Default: the central one."
     )
     models_url: HttpUrl = Field(
-        HttpUrl("https://alphacephei.com/vosk/models"), description="Address of the other speech models."
+        HttpUrl("https://alphacephei.com/vosk/models"), description="Where the other speech models come from."
     )
     default_language: str = Field("en", description="Language of speech for users who have not chosen one.")
     max_file_size: int | None = Field(
