@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
 
 import click
 
@@ -17,7 +19,7 @@ TOLD_TO_STOP = 128 + signal.SIGTERM
 VERBS = {
     "run": ("aisha_embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
     "bot": ("aisha.bot", "Run the bot: receive, store, queue and deliver."),
-    "worker": ("aisha.work.worker", "Run this host's transcription workers."),
+    "worker": ("aisha.work.cli", "Run this host's transcription workers."),
     "webhook": ("aisha.receive.registration", "Say where Telegram brings updates, or change it."),
     "handover": ("aisha.receive.handover", "Have another bot poll."),
     "migrate": ("aisha.database.migrate", "Bring the database to the newest schema."),
@@ -28,32 +30,50 @@ VERBS = {
     "transcribe": ("aisha.speech.cli", "Transcribe files, without any service."),
 }
 USING_AIOGRAM = ("bot", "webhook", "handover")
+FOR_DEVELOPERS = ("run", "sandbox")
+"""Verbs of packages beside this one, which a server does not get."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported on use, so that `aisha --help` loads neither Vosk nor aiogram.
+    """A group whose commands are imported on use, so that `aisha --help` loads neither the engine nor aiogram.
 
     Each module in `VERBS` has a click command of the verb's own name with the suffix `_command`.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return every verb, in the order a message's life suggests."""
-        return list(VERBS)
+        """Return the verbs that this installation has, in the order a message's life suggests."""
+        return [verb for verb, (module, _) in VERBS.items() if find_spec(module.partition(".")[0])]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb's module and return its command."""
+        """Import the verb's module and return its command.
+
+        Raises:
+            AishaError: this installation does not have it.
+        """
         if cmd_name not in VERBS:
             return None
-        module, _ = VERBS[cmd_name]
         if cmd_name in USING_AIOGRAM:
             import_module("aisha.quick_aiogram").import_aiogram()
-        command: click.Command = getattr(import_module(module), f"{cmd_name}_command")
+        command: click.Command = getattr(_module(cmd_name), f"{cmd_name}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing any."""
         with formatter.section("Commands"):
-            formatter.write_dl([(verb, summary) for verb, (_, summary) in VERBS.items()])
+            formatter.write_dl([(verb, VERBS[verb][1]) for verb in self.list_commands(ctx)])
+
+
+def _module(verb: str) -> ModuleType:
+    """Return the verb's module; what a developer's verb lacks is told in one sentence."""
+    try:
+        return import_module(VERBS[verb][0])
+    except ModuleNotFoundError as error:
+        if verb not in FOR_DEVELOPERS:
+            raise
+        raise AishaError(
+            f"`aisha {verb}` is not part of this installation, which lacks the package {error.name}: "
+            "install it from a clone of Aisha's source, with `make run`"
+        ) from error
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

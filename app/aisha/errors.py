@@ -18,7 +18,7 @@ class ModelError(AishaError):
 
 
 class ServiceError(AishaError):
-    """An embedded service does not start or does not become ready."""
+    """A service cannot be reached, does not start or does not become ready."""
 
 
 class AudioError(AishaError):

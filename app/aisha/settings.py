@@ -14,7 +14,7 @@ from pydantic import Field, FilePath, HttpUrl, IPvAnyAddress, SecretStr, Validat
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aisha.errors import SettingsError
-from aisha.models.catalogue import LANGUAGES
+from aisha.models.catalogue import LANGUAGES, VENDOR_URL
 
 MIB = 1024 * 1024
 CLOUD_API_URL = "https://api.telegram.org"
@@ -94,9 +94,7 @@ class Settings(BaseSettings):
     maven_repository: HttpUrl | None = Field(
         None, description="Maven repository for the English model. Default: the central one."
     )
-    models_url: HttpUrl = Field(
-        HttpUrl("https://alphacephei.com/vosk/models"), description="Where the other speech models come from."
-    )
+    models_url: HttpUrl = Field(HttpUrl(VENDOR_URL), description="Where the other speech models come from.")
     default_language: str = Field("en", description="Language of speech for users who have not chosen one.")
     max_file_size: int | None = Field(
         None,

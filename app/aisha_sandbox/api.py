@@ -12,14 +12,12 @@ from aiohttp import MultipartReader, web
 
 from aisha_sandbox import faults
 from aisha_sandbox.answers import ApiError
-from aisha_sandbox.core import Core
+from aisha_sandbox.core import CORE, Core
 from aisha_sandbox.methods import METHODS
 from aisha_sandbox.params import Params, object_from, read, read_parts
 from aisha_sandbox.state import Json, dumps
 
 log = structlog.get_logger(__name__)
-
-CORE = web.AppKey("core", Core)
 
 
 def routes() -> list[web.AbstractRouteDef]:

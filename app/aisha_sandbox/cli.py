@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from aisha import logs, settings
-from aisha.settings import CLOUD_FILE_LIMIT
+from aisha_sandbox.files import CLOUD_FILE_LIMIT
 from aisha_sandbox.server import Sandbox
 
 

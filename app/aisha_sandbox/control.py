@@ -12,10 +12,9 @@ from typing import Any
 from aiohttp import web
 
 from aisha_sandbox.answers import ApiError, bad_request
-from aisha_sandbox.api import CORE
 from aisha_sandbox.calls import TOPIC as CALLS
 from aisha_sandbox.chats import BOT_STATUSES, GROUPS
-from aisha_sandbox.core import Core
+from aisha_sandbox.core import CORE, Core
 from aisha_sandbox.files import Upload
 from aisha_sandbox.messages import TOPIC as MESSAGES
 from aisha_sandbox.methods.bot import get_me, suggested

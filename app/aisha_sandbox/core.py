@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+from aiohttp import web
+
 from aisha_sandbox.calls import Calls
 from aisha_sandbox.chats import Chats
 from aisha_sandbox.faults import Faults, Rates
@@ -43,3 +45,7 @@ class Core:
     def download_limit(self) -> int:
         """Return the largest file that getFile serves, in bytes."""
         return self.file_limit or LOCAL_LIMIT
+
+
+CORE = web.AppKey("core", Core)
+"""Where the web application keeps it for its handlers."""

@@ -21,6 +21,7 @@ from aisha_sandbox.answers import ApiError, bad_request
 from aisha_sandbox.state import Json, State, dumps
 
 MIB = 1024 * 1024
+CLOUD_FILE_LIMIT = 20 * MIB
 CLOUD_UPLOAD_LIMIT = 50 * MIB
 LOCAL_LIMIT = 2000 * MIB
 FOLDERS = {

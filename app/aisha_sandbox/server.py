@@ -15,11 +15,10 @@ from pathlib import Path
 from aiohttp import web
 
 from aisha.errors import ServiceError, SettingsError
-from aisha.settings import CLOUD_FILE_LIMIT
-from aisha_sandbox import api, control
-from aisha_sandbox import web as pages
+from aisha_sandbox import api, control, pages
 from aisha_sandbox.answers import ApiError
-from aisha_sandbox.core import Core
+from aisha_sandbox.core import CORE, Core
+from aisha_sandbox.files import CLOUD_FILE_LIMIT
 from aisha_sandbox.guard import guard, harden
 
 HOST = "127.0.0.1"
@@ -82,7 +81,7 @@ class Sandbox:
 def application(core: Core) -> web.Application:
     """Return the web application: Bot API, control API and web chat behind one guard."""
     app = web.Application(middlewares=[guard], client_max_size=REQUEST_LIMIT)
-    app[api.CORE] = core
+    app[CORE] = core
     app.on_response_prepare.append(harden)
     app.add_routes([*api.routes(), *control.routes(), *pages.routes()])
     return app

@@ -24,7 +24,7 @@ from tests.speech import librivox, prompts, voices, word_error_rate
 from aisha.models.store import installed
 from aisha.speech.allocator import find_fast_allocator
 from aisha.speech.audio import blocks
-from aisha.speech.recognizer import BLOCK, WarmRecognizer
+from aisha.speech.vosk import BLOCK, load
 from aisha.speech.warm_up import warm_up_speech
 
 LONG = 600.0
@@ -71,7 +71,7 @@ class Server:
 
 def serve(kind: str) -> None:
     """Decode each clip named on stdin in a fork: `warm` as the worker does, `fresh` with a bare
-    recognizer.
+    recogniser.
     """
     decode = _warm() if kind == "warm" else _fresh()
     gc.freeze()
@@ -82,9 +82,9 @@ def serve(kind: str) -> None:
 
 
 def _warm() -> Callable[[np.ndarray], str]:
-    recognizer = WarmRecognizer(model_path())
-    recognizer.warm(warm_up_speech("en", Path("/nonexistent")))
-    return lambda samples: " ".join(word.text for word in recognizer.decode([samples]).words)
+    recogniser = load(model_path())
+    recogniser.warm(warm_up_speech("en", Path("/nonexistent")))
+    return lambda samples: " ".join(word.text for word in recogniser.decode([samples]).words)
 
 
 def _fresh() -> Callable[[np.ndarray], str]:
@@ -94,15 +94,15 @@ def _fresh() -> Callable[[np.ndarray], str]:
     model = vosk.Model(model_path=str(model_path()))
 
     def decode(samples: np.ndarray) -> str:
-        recognizer = vosk.KaldiRecognizer(model, 16000)
-        recognizer.SetWords(True)
+        recogniser = vosk.KaldiRecognizer(model, 16000)
+        recogniser.SetWords(True)
         pieces = (samples[begin : begin + BLOCK] for begin in range(0, samples.size, BLOCK))
         texts = [
-            json.loads(recognizer.Result())["text"]
+            json.loads(recogniser.Result())["text"]
             for piece in pieces
-            if recognizer.AcceptWaveform(piece.tobytes())
+            if recogniser.AcceptWaveform(piece.tobytes())
         ]
-        texts.append(json.loads(recognizer.FinalResult())["text"])
+        texts.append(json.loads(recogniser.FinalResult())["text"])
         return " ".join(filter(None, texts))
 
     return decode
@@ -135,7 +135,7 @@ def long_recording(seconds: float) -> np.ndarray:
 
 
 def short_voices() -> Iterator[dict[str, Any]]:
-    """Measure a warm fork on the fast allocator against a bare fresh recognizer on voices of 2 to 10 s."""
+    """Measure a warm fork on the fast allocator against a bare fresh recogniser on voices of 2 to 10 s."""
     clips = [str(clip.path) for clip in voices()]
     fresh, warm = _measure(clips)
     ratios = [w["cpu"] / f["cpu"] for w, f in zip(warm, fresh, strict=True)]
@@ -143,14 +143,14 @@ def short_voices() -> Iterator[dict[str, Any]]:
     same = sum(w["text"] == f["text"] for w, f in zip(warm, fresh, strict=True))
     allocator = getattr(find_fast_allocator(), "name", "glibc")
     note = f"{len(clips)} clips of 2 to 10 s, {allocator}, {same} of {len(clips)} texts identical"
-    yield figure("decode_warm_fork_cpu_median", median(ratios), "ratio to a fresh recognizer", note)
-    yield figure("decode_warm_fork_cpu_total", total, "ratio to a fresh recognizer", note)
+    yield figure("decode_warm_fork_cpu_median", median(ratios), "ratio to a fresh recogniser", note)
+    yield figure("decode_warm_fork_cpu_total", total, "ratio to a fresh recogniser", note)
 
 
 def long_file() -> Iterator[dict[str, Any]]:
-    """Measure the warm fork against a fresh recognizer on ten minutes in one piece."""
+    """Measure the warm fork against a fresh recogniser on ten minutes in one piece."""
     (fresh,), (warm,) = _measure(["long"])
-    yield figure("decode_long_cpu", warm["cpu"] / fresh["cpu"], "ratio to a fresh recognizer", "600 s")
+    yield figure("decode_long_cpu", warm["cpu"] / fresh["cpu"], "ratio to a fresh recogniser", "600 s")
 
 
 def _measure(clips: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -186,10 +186,10 @@ def _transcribing(path: Path, jobs: int) -> float:
 
 def words_wrong() -> Iterator[dict[str, Any]]:
     """Measure the word error rate of the small English model on three kinds of recordings."""
-    recognizer = WarmRecognizer(model_path())
+    recogniser = load(model_path())
     kinds = {"read_book": librivox(), "prompts_16_khz": prompts("g722"), "prompts_8_khz": prompts("wav")}
     for kind, clips in kinds.items():
-        said = [recognizer.decode(blocks(clip.path)).text() for clip in clips]
+        said = [recogniser.decode(blocks(clip.path)).text() for clip in clips]
         rate = word_error_rate([clip.text for clip in clips], said)
         yield figure(f"word_error_rate_{kind}", rate, "ratio", f"{len(clips)} recordings")
 

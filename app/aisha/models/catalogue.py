@@ -5,6 +5,9 @@ from typing import Literal
 
 from aisha.errors import ModelError
 
+VENDOR_URL = "https://alphacephei.com/vosk/models"
+"""Where the vendor publishes the models, by name; `model-list.json` is beside them."""
+
 Size = Literal["small", "large"]
 
 

@@ -15,6 +15,11 @@ from aisha.queue.lanes import LANES, queues
 log = structlog.get_logger(__name__)
 
 JOB_FUNCTION = "aisha.transcribe.jobs.run"
+"""Redis carries this path, and workers of the release before `aisha.work` know no other: they serve beside new bots
+in a roll, and again after a rollback. The release after this one writes `aisha.work.jobs.run`; `aisha.transcribe` goes
+one release later still, when no worker or job in Redis has the old path any more.
+"""
+
 JOB_TIMEOUT_FLOOR = 300
 RESULT_SECONDS = 60
 # A lane holds twice what the workers do at once: enough that none idles, few enough that a newcomer is soon served.

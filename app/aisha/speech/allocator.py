@@ -1,6 +1,6 @@
 """Runs this process on a faster memory allocator than glibc's, when the machine has one.
 
-Kaldi allocates and frees small tokens all the time: measured, mimalloc takes 11 to 22 % off its CPU time and
+Decoding allocates and frees small tokens all the time: measured, mimalloc takes 11 to 22 % off its CPU time and
 jemalloc 8 to 14 %, with the same text. An allocator can only be loaded before the program, so the process
 starts itself anew, once.
 """

@@ -4,45 +4,27 @@ A recording that ends before its own container or its sender says is told from a
 reader of the text learns that it ends early.
 """
 
-import io
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import av
 import av.error
-import av.logging
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.container import InputContainer
 from numpy.typing import NDArray
 
-from aisha.errors import EmptyFileError, NoSoundError, UnreadableFileError
+from aisha.errors import NoSoundError, UnreadableFileError
+from aisha.speech.container import ends_early, in_seconds, open_container, tagged_seconds
 from aisha.speech.level import RATE
+from aisha.speech.timeline import Clock, Collector
 
-BLOCK = RATE // 2
-GAP = 0.5
-"""Seconds; a smaller jump of the timestamps is jitter, a larger one is missing sound and becomes silence."""
-
-LONGEST_GAP = 600.0
-LONGEST_UNDECLARED_GAP = 60.0
 MISSING, MISSING_PART = 1.5, 0.05
 """A recording is truncated when more than 1.5 s and more than 5 % of its declared length are missing."""
 
 BROKEN_READS = 16
-OGG_PAGE = 65_307
-"""The largest Ogg page, in bytes (RFC 3533, section 6)."""
-
-NESTING = frozenset(
-    {"concat", "dash", "ffmetadata", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
-)
-"""Playlists: they name other files, which a stranger's file must not."""
-
 Source = BinaryIO | Path
 
 
@@ -108,7 +90,7 @@ class Blocks(Iterator[NDArray[np.int16]]):
         self._broken_at_end = False
         self._decoded = 0
         try:
-            self._container = _open(self._file, self._seekable)
+            self._container = open_container(self._file, self._seekable)
             self._stream = self._choose_stream()
         except BaseException:
             self.close()
@@ -160,18 +142,20 @@ class Blocks(Iterator[NDArray[np.int16]]):
             sample_rate=context.sample_rate,
             channels=context.layout.nb_channels,
             has_video=bool(pictures),
-            duration=declared if declared is not None else _seconds(self._container.duration, av.time_base),
+            duration=declared if declared is not None else in_seconds(self._container.duration, av.time_base),
             declared=declared,
         )
 
     def _declared(self, has_video: bool) -> float | None:
         """Return the audio's length by the headers; a video's own length says nothing about its sound's."""
-        own = _seconds(self._stream.duration, self._stream.time_base) or _tagged(self._stream.metadata)
-        return own or (None if has_video else _seconds(self._container.duration, av.time_base))
+        own = in_seconds(self._stream.duration, self._stream.time_base) or tagged_seconds(
+            self._stream.metadata
+        )
+        return own or (None if has_video else in_seconds(self._container.duration, av.time_base))
 
     def _generate(self) -> Iterator[NDArray[np.int16]]:
-        collector = _Collector()
-        clock = _Clock(self._stream, self._container)
+        collector = Collector()
+        clock = Clock(self._stream, self._container)
         try:
             for frame in self._frames():
                 self._lost_pages(gap := clock.gap_before(frame))
@@ -231,184 +215,8 @@ class Blocks(Iterator[NDArray[np.int16]]):
         Behind an MP3's last frame there are often strange tags, which say nothing.
         """
         kind = self._container.format.name
-        if self._seekable and kind == "ogg" and _ends_within_page(self._file):
-            return True
-        if self._seekable and kind == "wav" and _ends_within_data(self._file):
-            return True
-        return self._broken_at_end and kind != "mp3"
-
-
-class _Collector:
-    """Gathers frames of any rate and layout as 16 kHz mono, to be taken in whole blocks."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._held: list[NDArray[np.int16]] = []
-        self._size = 0
-        self._setup: tuple[str, str, int] | None = None
-        self._resampler: AudioResampler | None = None
-
-    def add(self, frame: AudioFrame) -> None:
-        """Resample a frame; when rate, layout or format change midway, start a new resampler."""
-        setup = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if setup != self._setup or self._resampler is None:
-            self._flush()
-            self._setup, self._resampler = setup, AudioResampler("s16", "mono", RATE)
-        frame.pts = None
-        self._take(self._resampler.resample(frame))
-
-    def silence(self, samples: int) -> None:
-        """Add as many samples of silence."""
-        while samples > 0:
-            self._hold(np.zeros(min(samples, BLOCK), np.int16))
-            samples -= BLOCK
-
-    def full(self) -> Iterator[NDArray[np.int16]]:
-        """Take every whole block."""
-        if self._size < BLOCK:
-            return
-        joined = np.concatenate(self._held)
-        end = joined.size // BLOCK * BLOCK
-        self._held, self._size = [joined[end:].copy()], joined.size - end
-        yield from joined[:end].reshape(-1, BLOCK)
-
-    def rest(self) -> Iterator[NDArray[np.int16]]:
-        """Take everything, the last block shorter."""
-        self._flush()
-        yield from self.full()
-        if self._size:
-            yield np.concatenate(self._held)
-
-    def _flush(self) -> None:
-        if self._resampler:
-            self._take(self._resampler.resample(None))
-            self._resampler = None
-
-    def _take(self, frames: list[AudioFrame]) -> None:
-        for frame in frames:
-            self._hold(frame.to_ndarray().reshape(-1))
-
-    def _hold(self, samples: NDArray[Any]) -> None:
-        self._held.append(samples.astype(np.int16, copy=False))
-        self._size += samples.size
-        self.total += samples.size
-
-
-class _Clock:
-    """Compares each frame's timestamp with the samples decoded so far."""
-
-    def __init__(self, stream: AudioStream, container: InputContainer) -> None:
-        begin = _seconds(stream.start_time, stream.time_base) or 0.0
-        zero = container.start_time / av.time_base if container.start_time is not None else begin
-        self._shift = min(zero, begin)
-        self._duration = _seconds(container.duration, av.time_base)
-        self.samples = 0
-
-    def gap_before(self, frame: AudioFrame) -> int:
-        """Return the samples of silence that belong before this frame.
-
-        A jump backwards, or one that leads beyond the declared end or over ten minutes, is a wrong
-        timestamp: time goes on from where it was.
-        """
-        if frame.pts is None or frame.time_base is None:
-            return 0
-        now = self.samples / RATE
-        gap = float(frame.pts * frame.time_base) - self._shift - now
-        if abs(gap) < GAP:
-            return 0
-        if gap < 0 or gap > self._allowed(now):
-            self._shift += gap
-            return 0
-        return int(gap * RATE)
-
-    def _allowed(self, now: float) -> float:
-        if self._duration is None:
-            return LONGEST_UNDECLARED_GAP
-        return min(LONGEST_GAP, self._duration - now)
-
-
-class _Pipe:
-    """A stream that cannot seek, as FFmpeg likes it: without `seek`."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.any = False
-
-    def read(self, size: int) -> bytes:
-        data = self._file.read(size) or b""
-        self.any = self.any or bool(data)
-        return data
-
-
-def _open(file: BinaryIO, seekable: bool) -> InputContainer:
-    """Open the container; what it is decides its content, never a name."""
-    if seekable:
-        if file.seek(0, io.SEEK_END) == 0:
-            raise EmptyFileError("the file is empty")
-        file.seek(0)
-    pipe = None if seekable else _Pipe(file)
-    av.logging.set_level(None)
-    try:
-        options = {"protocol_whitelist": "none"}
-        container = av.open(pipe or file, mode="r", container_options=options, metadata_errors="replace")
-    except (av.error.FFmpegError, ValueError) as error:
-        if pipe and not pipe.any:
-            raise EmptyFileError("the stream is empty") from None
-        raise UnreadableFileError(f"not audio or video that can be read: {_reason(error)}") from None
-    if NESTING & set(container.format.name.split(",")):
-        container.close()
-        raise UnreadableFileError(f"a playlist, not a recording: {container.format.name}")
-    return container
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+        return (self._seekable and ends_early(self._file, kind)) or (self._broken_at_end and kind != "mp3")
 
 
 def _decodable(stream: AudioStream) -> bool:
     return stream.codec_context is not None and stream.codec_context.sample_rate > 0
-
-
-def _seconds(value: int | None, unit: Fraction | int | None) -> float | None:
-    """Return a duration in units of a stream's time base, or in parts of a second, as seconds."""
-    if value is None or unit is None or value <= 0:
-        return None
-    return float(value * unit) if isinstance(unit, Fraction) else value / unit
-
-
-def _tagged(metadata: dict[str, str]) -> float | None:
-    """Return the length that Matroska tells in the tag DURATION, as 00:01:02.345000000."""
-    tag = next((value for key, value in metadata.items() if key.upper().startswith("DURATION")), "")
-    try:
-        hours, minutes, seconds = tag.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
-
-
-def _ends_within_page(file: BinaryIO) -> bool:
-    """Tell whether an Ogg file's last page is shorter than its header says (RFC 3533, section 6)."""
-    size = file.seek(0, io.SEEK_END)
-    tail_start = max(0, size - 2 * OGG_PAGE)
-    file.seek(tail_start)
-    tail = file.read()
-    page = tail.rfind(b"OggS")
-    if page < 0:
-        return False
-    if len(tail) < page + 27 or len(tail) < page + 27 + tail[page + 26]:
-        return True
-    segments = tail[page + 27 : page + 27 + tail[page + 26]]
-    return len(tail) < page + 27 + len(segments) + sum(segments)
-
-
-def _ends_within_data(file: BinaryIO) -> bool:
-    """Tell whether a WAV file ends before its data chunk does; a streamed one says 0 or 2^32-1."""
-    size = file.seek(0, io.SEEK_END)
-    place = 12
-    while place + 8 <= size:
-        file.seek(place)
-        name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"data":
-            return length not in (0, 0xFFFFFFFF) and place + 8 + length > size
-        place += 8 + length + length % 2
-    return False

@@ -1,6 +1,6 @@
 """Decides whether a recording says anything, so that music and noise are not answered with invented words.
 
-Kaldi invents few words for what is no speech, with long times and middling confidence. Measured with the
+A recogniser invents few words for what is no speech, with long times and middling confidence. Measured with the
 small English model on 38 recordings of plucked, bowed and organ music, bells, drums, noise, sweeps, hum and
 telephone tones: at most 5 words, and at most 0.19 different sure words for each second that is heard. Of 550
 recordings of speech, clean, quiet, over a telephone, with noise 5 and 10 dB below it, all reach 0.2 but three

@@ -1,5 +1,6 @@
 """How loud a recording is: statistics that are gathered block by block and add up over segments."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -61,3 +62,16 @@ class Level:
     def from_json(cls, values: list[Any]) -> Self:
         """Read what `to_json` wrote."""
         return cls(*(float(value) for value in values))
+
+
+class Meter:
+    """Measures the blocks that pass."""
+
+    def __init__(self) -> None:
+        self.total = Level()
+
+    def watch(self, blocks: Iterable[NDArray[np.int16]]) -> Iterable[NDArray[np.int16]]:
+        """Hand the blocks on, and add each to the total."""
+        for block in blocks:
+            self.total += Level.of(block)
+            yield block

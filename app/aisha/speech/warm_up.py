@@ -1,6 +1,6 @@
-"""Speech to warm a recognizer with: it must be of the model's language, and real, but can be anyone's.
+"""Speech to warm a recogniser with: it must be of the model's language, and real, but can be anyone's.
 
-Measured: noise or synthesis leave a fresh recognizer's cost at 0.55 to 0.65, 10 s of real speech at 0.39 to
+Measured: noise or synthesis leave a fresh recogniser's cost at 0.55 to 0.65, 10 s of real speech at 0.39 to
 0.52, 30 s at 0.37 to 0.42; beyond a minute little is gained.
 """
 
@@ -13,8 +13,9 @@ import structlog
 from numpy.typing import NDArray
 
 from aisha.errors import AudioError
-from aisha.speech.audio import BLOCK, blocks
+from aisha.speech.audio import blocks
 from aisha.speech.level import RATE
+from aisha.speech.timeline import BLOCK
 
 LONGEST = 60.0
 SHIPPED = Path(__file__).parent / "warm_up"

@@ -1,1 +1,1 @@
-"""Where the function of a job was: Redis and the other release's workers know it by this path."""
+"""Where the function of a job was until `aisha.work`: see `JOB_FUNCTION` in `aisha.queue.dispatch`."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from aisha.speech.parentage import die_with_parent, signals_held
+from aisha.forking import die_with_parent, signals_held
 
 
 class ReadyHorse:

@@ -26,9 +26,9 @@ from aisha.errors import (
 )
 from aisha.settings import Settings
 from aisha.speech.audio import blocks
+from aisha.speech.engine import Recogniser
 from aisha.speech.judge import judge
 from aisha.speech.level import RATE
-from aisha.speech.recognizer import WarmRecognizer
 from aisha.speech.segment import LONGEST, WHOLE_BELOW, Segment, Splitter, target_length
 from aisha.speech.transcript import Part, Transcript, join
 from aisha.store.objects import UNREACHABLE, MissingObjectError, Objects
@@ -102,7 +102,7 @@ class Horse:
     """What every work-horse inherits from the worker's parent."""
 
     settings: Settings
-    engines: dict[str, WarmRecognizer]
+    recognisers: dict[str, Recogniser]
     objects: Objects
     report: Report
     worker: str
@@ -240,22 +240,22 @@ class Work:
         self._remove_segments()
 
     def _decode(self, pieces: list[NDArray[np.int16]]) -> Transcript:
-        engine, began = self._engine(), time.monotonic()
-        transcript = engine.decode(pieces)
+        recogniser, began = self._recogniser(), time.monotonic()
+        transcript = recogniser.decode(pieces)
         self._decode_seconds = time.monotonic() - began
         self._horse.report.audio(self._message["language"], transcript.duration)
         return transcript
 
-    def _engine(self) -> WarmRecognizer:
-        """Return the recognizer of the message's language.
+    def _recogniser(self) -> Recogniser:
+        """Return the recogniser of the message's language.
 
         Raises:
             NoModelError: no worker has it.
             OSError: this host does not have it, another one has.
         """
         language = self._message["language"]
-        if engine := self._horse.engines.get(language):
-            return engine
+        if recogniser := self._horse.recognisers.get(language):
+            return recogniser
         if _one(self._connection, HEARD, [language])["heard"]:
             raise OSError(f"no model for {language} on {self._horse.worker}, another worker has it")
         raise NoModelError(f"no worker has a model for {language}: `aisha models pull {language}`")

@@ -16,8 +16,8 @@ import time
 from typing import Any
 
 from aisha import metrics
+from aisha.forking import die_with_parent
 from aisha.health import Checks, HealthServer
-from aisha.speech.parentage import die_with_parent
 
 SILENT_SECONDS = 45
 UNUSABLE = (errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES)

@@ -114,11 +114,27 @@ def test_every_part_of_the_app_can_be_imported(host, reference):
     code = (
         "import aisha, pkgutil, importlib\n"
         'for module in pkgutil.walk_packages(aisha.__path__, "aisha."):\n'
-        '    if not module.name.startswith(("aisha_embedded", "aisha.__main__", "aisha.database.migrations")):\n'
+        '    if not module.name.startswith(("aisha.__main__", "aisha.database.migrations")):\n'
         "        importlib.import_module(module.name)\n"
+        "        print(module.name)\n"
         "import numpy, lxml.etree, av, vosk, psycopg, uvloop\n"
     )
-    assert python(host, reference, code) == ""
+    sources = {path.relative_to(ROOT / "app").with_suffix("") for path in (ROOT / "app/aisha").rglob("*.py")}
+    modules = {
+        ".".join(path.parts).removesuffix(".__init__") for path in sources if "migrations" not in path.parts
+    }
+    assert {"aisha", "aisha.__main__", *python(host, reference, code).split()} == modules
+
+
+def test_the_packages_for_developers_are_not_in_it(host, reference):
+    code = (
+        "from importlib.util import find_spec\n"
+        'print([find_spec(name) for name in ("aisha_embedded", "aisha_sandbox")])'
+    )
+    assert python(host, reference, code) == "[None, None]"
+    refused = host.run(f"docker run {CONFINED} {reference} sandbox")
+    assert refused.rc == 1
+    assert refused.stderr.startswith("aisha: `aisha sandbox` is not part of this installation")
 
 
 def test_the_fast_allocator_is_found(host, reference):

@@ -40,7 +40,7 @@ DEBIAN = image("trixie")
 
 RELEASES = "/var/lib/aisha/releases/bot"
 AUTHORITY = "/etc/aisha/tls/proxy/ca.pem"
-IMAGE_SOURCES = ("app", "pyproject.toml", "LICENSE", "requirements")
+IMAGE_SOURCES = ("app/aisha", "pyproject.toml", "LICENSE", "requirements")
 READY = "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8081/health/ready', timeout=5)"
 PATIENCE_SECONDS = 120
 

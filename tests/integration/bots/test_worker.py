@@ -11,6 +11,10 @@ import aiohttp
 import numpy as np
 import psutil
 import pytest
+from redis import Redis
+from rq import Queue
+from rq.job import JobStatus
+from rq.serializers import JSONSerializer
 from tests.e2e.media import write
 from tests.integration.bots.harness import AISHA, App, free_port, until
 from tests.speech import prompts
@@ -134,6 +138,24 @@ async def test_a_worker_that_cannot_reach_a_service_says_which(
 ) -> None:
     start.append(Worker(app, models_dir, AISHA_S3_SECRET_KEY="wrong"))
     await until(lambda: _blames_objects(start[0]), "a worker that is not ready")
+
+
+async def test_a_job_that_the_release_before_has_queued_is_done(
+    app: App, start: list[Worker], models_dir: Path
+) -> None:
+    """Redis carries that release's path of the function; a path that no release has is the counter-proof."""
+    start.append(Worker(app, models_dir))
+    await start[0].ready()
+    with Redis.from_url(app.environment["AISHA_REDIS_URL"]) as redis:
+        queue = Queue("short", connection=redis, serializer=JSONSerializer)
+        known = queue.enqueue("aisha.transcribe.jobs.run", 0, result_ttl=60)
+        unknown = queue.enqueue("aisha.elsewhere.run", 0, failure_ttl=60)
+        await until(
+            lambda: known.get_status() == JobStatus.FINISHED, "the job", lambda: str(known.get_status())
+        )
+        await until(
+            lambda: unknown.get_status() == JobStatus.FAILED, "the other", lambda: str(unknown.get_status())
+        )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a PID namespace")

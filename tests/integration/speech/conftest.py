@@ -1,11 +1,11 @@
-"""Recognizers on the real model."""
+"""Recognisers on the real model."""
 
 from pathlib import Path
 
 import pytest
 
 from aisha.models.store import installed
-from aisha.speech.recognizer import WarmRecognizer
+from aisha.speech.vosk import VoskRecogniser, load
 from aisha.speech.warm_up import warm_up_speech
 
 
@@ -16,8 +16,8 @@ def english(models_dir: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def warm(english: Path) -> WarmRecognizer:
-    """A recognizer warmed as a worker's is."""
-    recognizer = WarmRecognizer(english)
-    recognizer.warm(warm_up_speech("en", Path("/nonexistent")))
-    return recognizer
+def warm(english: Path) -> VoskRecogniser:
+    """A recogniser warmed as a worker's is."""
+    recogniser = load(english)
+    recogniser.warm(warm_up_speech("en", Path("/nonexistent")))
+    return recogniser

@@ -15,11 +15,11 @@ from tests.integration.speech import recordings as made
 from tests.speech import cards, librivox, prompts
 
 from aisha.errors import AudioError
-from aisha.speech import pool as pools
+from aisha.speech import decoders as module
 from aisha.speech.allocator import find_fast_allocator
 from aisha.speech.audio import blocks
-from aisha.speech.pool import Pool, Task
-from aisha.speech.recognizer import WarmRecognizer
+from aisha.speech.decoders import Decoders, Task
+from aisha.speech.vosk import VoskRecogniser
 
 AISHA = (sys.executable, "-m", "aisha", "transcribe")
 LONG, SHORT, OTHER = librivox()[0].path, cards()[0].path, cards()[2].path
@@ -136,25 +136,25 @@ def test_long_speech_cut_among_processes_reads_like_whole(tmp_path: Path) -> Non
     assert abs(len(one) - len(two)) <= len(one) * 0.03
 
 
-def test_results_come_for_every_task(warm: WarmRecognizer) -> None:
-    with Pool(warm, 2) as pool:
-        results = list(pool.decode(Task(number, pcm(SHORT)) for number in range(6)))
+def test_results_come_for_every_task(warm: VoskRecogniser) -> None:
+    with Decoders(warm, 2) as decoders:
+        results = list(decoders.decode(Task(number, pcm(SHORT)) for number in range(6)))
     assert sorted(result.key for result in results) == list(range(6))
     assert {result.transcript and result.transcript.text() for result in results} == {"ten of clubs"}
 
 
 def test_a_process_is_replaced_after_its_share_of_tasks(
-    warm: WarmRecognizer, monkeypatch: pytest.MonkeyPatch
+    warm: VoskRecogniser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pools, "TASKS", 2)
-    with Pool(warm, 1) as pool:
+    monkeypatch.setattr(module, "TASKS", 2)
+    with Decoders(warm, 1) as decoders:
         pids = []
-        for _ in pool.decode(Task(number, pcm(SHORT)) for number in range(5)):
-            pids += [worker.pid for worker in pool._workers]
+        for _ in decoders.decode(Task(number, pcm(SHORT)) for number in range(5)):
+            pids += [decoder.pid for decoder in decoders._decoders]
     assert len(set(pids)) == 3
 
 
-class Fragile(WarmRecognizer):
+class Fragile(VoskRecogniser):
     """Dies of silence: always of a second of it, of half a second only until a file exists."""
 
     flag: Path
@@ -168,23 +168,23 @@ class Fragile(WarmRecognizer):
 
 
 @pytest.fixture
-def fragile(warm: WarmRecognizer, tmp_path: Path) -> Fragile:
+def fragile(warm: VoskRecogniser, tmp_path: Path) -> Fragile:
     copy = Fragile.__new__(Fragile)
     copy.__dict__.update(warm.__dict__, flag=tmp_path / "died")
     return copy
 
 
 def test_a_task_whose_process_dies_is_tried_again(fragile: Fragile) -> None:
-    with Pool(fragile, 2) as pool:
-        results = list(pool.decode([Task("a", np.zeros(8000, np.int16)), Task("b", pcm(SHORT))]))
+    with Decoders(fragile, 2) as decoders:
+        results = list(decoders.decode([Task("a", np.zeros(8000, np.int16)), Task("b", pcm(SHORT))]))
     assert fragile.flag.exists()
     assert all(result.transcript for result in results)
 
 
 def test_a_task_that_kills_every_process_fails_alone(fragile: Fragile) -> None:
     tasks = [Task("bad", np.zeros(16000, np.int16)), *(Task(number, pcm(SHORT)) for number in range(3))]
-    with Pool(fragile, 2) as pool:
-        results = {result.key: result for result in pool.decode(tasks)}
+    with Decoders(fragile, 2) as decoders:
+        results = {result.key: result for result in decoders.decode(tasks)}
     assert isinstance(results["bad"].error, AudioError)
     assert "crashed" in str(results["bad"].error)
     assert all(results[number].transcript for number in range(3))

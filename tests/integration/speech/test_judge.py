@@ -7,9 +7,9 @@ import pytest
 from tests.speech import ALLISON, Clip, cards, librivox, prompts
 
 from aisha.speech.audio import blocks
+from aisha.speech.engine import Recogniser
 from aisha.speech.judge import judge
 from aisha.speech.level import RATE
-from aisha.speech.recognizer import WarmRecognizer
 
 RANDOM = np.random.default_rng(5)
 SCALE = (261.6, 293.7, 329.6, 349.2, 392.0, 440.0, 493.9, 523.3)
@@ -34,7 +34,7 @@ def narrow(pcm: np.ndarray) -> np.ndarray:
     return np.fft.irfft(spectrum, pcm.size)
 
 
-def verdict(warm: WarmRecognizer, pcm: np.ndarray) -> str:
+def verdict(warm: Recogniser, pcm: np.ndarray) -> str:
     return judge(warm.decode([np.clip(pcm, -32768, 32767).astype(np.int16)]))
 
 
@@ -93,7 +93,7 @@ NO_SPEECH = {
 
 
 @pytest.mark.parametrize("clip", SPEECH + SINGLE_WORDS, ids=lambda clip: clip.path.stem[-14:])
-def test_speech_is_speech_clean_noisy_quiet_and_over_a_telephone(clip: Clip, warm: WarmRecognizer) -> None:
+def test_speech_is_speech_clean_noisy_quiet_and_over_a_telephone(clip: Clip, warm: Recogniser) -> None:
     pcm = samples(clip)
     assert verdict(warm, pcm) == "speech"
     assert verdict(warm, noisy(pcm)) == "speech"
@@ -102,19 +102,19 @@ def test_speech_is_speech_clean_noisy_quiet_and_over_a_telephone(clip: Clip, war
 
 
 @pytest.mark.parametrize("name", NO_SPEECH)
-def test_music_and_noise_are_no_speech(name: str, warm: WarmRecognizer) -> None:
+def test_music_and_noise_are_no_speech(name: str, warm: Recogniser) -> None:
     sound = NO_SPEECH[name] - NO_SPEECH[name].mean()
     assert verdict(warm, sound / np.abs(sound).max() * 16_000) == "no_speech"
 
 
-def test_monkeys_are_no_speech(warm: WarmRecognizer) -> None:
+def test_monkeys_are_no_speech(warm: Recogniser) -> None:
     assert verdict(warm, samples(Clip(ALLISON / "tt-monkeys.wav"))) == "no_speech"
 
 
-def test_nothing_and_the_hiss_of_a_microphone_are_silence(warm: WarmRecognizer) -> None:
+def test_nothing_and_the_hiss_of_a_microphone_are_silence(warm: Recogniser) -> None:
     assert verdict(warm, np.zeros(5 * RATE)) == "silence"
     assert verdict(warm, RANDOM.normal(size=5 * RATE) * 30) == "silence"
 
 
-def test_a_fifth_of_a_second_is_too_short(warm: WarmRecognizer) -> None:
+def test_a_fifth_of_a_second_is_too_short(warm: Recogniser) -> None:
     assert verdict(warm, RANDOM.normal(size=RATE // 5) * 3000) == "too_short"

@@ -6,11 +6,13 @@ import io
 import json
 import subprocess
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[3]
 PLUGINS = ROOT / "ansible/plugins"
@@ -90,9 +92,9 @@ def test_the_list_of_parts_names_each_part_as_scanners_do() -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "one.py").write_text("1\n")
-    (tmp_path / "pyproject.toml").write_text("[project]\n")
+    for name in ("app/one.py", "app/aisha/bot.py", "app/aisha_sandbox/web/app.js", "pyproject.toml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1\n")
     for command in (
         ("init", "-q"),
         ("add", "."),
@@ -102,8 +104,8 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def packed(repository: Path) -> bytes:
-    names = source.tracked(str(repository), ["app", "pyproject.toml"])
+def packed(repository: Path, wanted: Sequence[str] = ("app", "pyproject.toml")) -> bytes:
+    names = source.tracked(str(repository), wanted)
     return bytes(source.pack(str(repository), names))
 
 
@@ -118,6 +120,17 @@ def test_a_change_that_is_not_committed_is_in(repository: Path) -> None:
     before = packed(repository)
     (repository / "app" / "one.py").write_text("2\n")
     assert packed(repository) != before
+
+
+def test_the_image_changes_with_the_app_and_not_with_the_packages_beside_it(repository: Path) -> None:
+    wanted = yaml.safe_load((ROOT / "roles/images/vars/main.yml").read_text())["__images_app"]
+    (repository / "LICENSE").touch()
+    subprocess.run(("git", "-C", repository, "add", "LICENSE"), check=True)
+    before = packed(repository, wanted)
+    (repository / "app/aisha_sandbox/web/app.js").write_text("2\n")
+    assert packed(repository, wanted) == before
+    (repository / "app/aisha/bot.py").write_text("2\n")
+    assert packed(repository, wanted) != before
 
 
 def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:

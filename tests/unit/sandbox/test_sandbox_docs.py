@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from aisha_sandbox import control
-from aisha_sandbox.web import FOLDER
+from aisha_sandbox.pages import FOLDER
 
 DOCS = (Path(__file__).parents[3] / "docs" / "sandbox.md").read_text()
 

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aisha.errors import AudioError
-from aisha.speech.parentage import die_with_parent
-from aisha.speech.recognizer import WarmRecognizer
+from aisha.forking import die_with_parent
+from aisha.speech.engine import Recogniser
 from aisha.speech.transcript import Transcript
 
 TASKS = 200
-"""Segments that a process decodes before a new one takes its place: Kaldi's memory grows over hundreds."""
+"""Segments that a process decodes before a new one takes its place: an engine's memory grows over hundreds."""
 
 TRIES = 2
 
@@ -40,22 +40,22 @@ class Result:
     error: AudioError | None = None
 
 
-class Pool:
+class Decoders:
     """Up to `jobs` processes, forked when there is work for them.
 
     1. give a task to each idle process, forking one while there are fewer than `jobs`;
     2. hold one more task ready, so that none waits while the caller prepares the next;
     3. wait for an answer, or for a process to die;
-    4. a dead process (a Kaldi assertion, no memory, kill -9) fails its task only at the second try;
+    4. a dead process (an engine's assertion, no memory, kill -9) fails its task only at the second try;
     5. after 200 tasks a process is replaced.
     """
 
-    def __init__(self, recognizer: WarmRecognizer, jobs: int) -> None:
-        self._recognizer = recognizer
+    def __init__(self, recogniser: Recogniser, jobs: int) -> None:
+        self._recogniser = recogniser
         self._jobs = jobs
-        self._workers: list[_Worker] = []
+        self._decoders: list[_Decoder] = []
 
-    def __enter__(self) -> "Pool":
+    def __enter__(self) -> "Decoders":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,9 +63,9 @@ class Pool:
 
     def close(self) -> None:
         """End every process at once."""
-        for worker in self._workers:
-            worker.end()
-        self._workers.clear()
+        for decoder in self._decoders:
+            decoder.end()
+        self._decoders.clear()
 
     def decode(self, tasks: Iterable[Task]) -> Iterator[Result]:
         """Decode tasks as they come, and yield their results as they are ready."""
@@ -80,54 +80,54 @@ class Pool:
                 waiting.append(task)
                 self._hand_out(waiting)
             self._hand_out(waiting)
-            busy = [worker for worker in self._workers if worker.task]
+            busy = [decoder for decoder in self._decoders if decoder.task]
             if not busy:
                 return
             yield from self._answers(busy, waiting)
 
     def _idle(self) -> range:
         """Return as many places as could start a task now."""
-        return range(self._jobs - sum(1 for worker in self._workers if worker.task))
+        return range(self._jobs - sum(1 for decoder in self._decoders if decoder.task))
 
     def _hand_out(self, waiting: list[Task]) -> None:
-        while waiting and (worker := self._free_worker()):
-            worker.begin(waiting.pop(0))
+        while waiting and (decoder := self._free_decoder()):
+            decoder.begin(waiting.pop(0))
 
-    def _free_worker(self) -> "_Worker | None":
-        for worker in self._workers:
-            if not worker.task and worker.done >= TASKS:
-                self._drop(worker)
+    def _free_decoder(self) -> "_Decoder | None":
+        for decoder in self._decoders:
+            if not decoder.task and decoder.done >= TASKS:
+                self._drop(decoder)
                 break
-        free = next((worker for worker in self._workers if not worker.task), None)
-        if free is None and len(self._workers) < self._jobs:
-            free = _Worker(self._recognizer, self._workers)
-            self._workers.append(free)
+        free = next((decoder for decoder in self._decoders if not decoder.task), None)
+        if free is None and len(self._decoders) < self._jobs:
+            free = _Decoder(self._recogniser, self._decoders)
+            self._decoders.append(free)
         return free
 
-    def _answers(self, busy: "list[_Worker]", waiting: list[Task]) -> Iterator[Result]:
-        ready = wait([worker.connection for worker in busy])
-        for worker in [worker for worker in busy if worker.connection in ready]:
-            task = worker.task
+    def _answers(self, busy: "list[_Decoder]", waiting: list[Task]) -> Iterator[Result]:
+        ready = wait([decoder.connection for decoder in busy])
+        for decoder in [decoder for decoder in busy if decoder.connection in ready]:
+            task = decoder.task
             assert task is not None
-            transcript = worker.finish()
+            transcript = decoder.finish()
             if transcript:
                 yield Result(task.key, transcript)
                 continue
-            self._drop(worker)
+            self._drop(decoder)
             if task.tries < TRIES:
                 waiting.insert(0, task)
             else:
-                yield Result(task.key, None, AudioError(f"the recognizer crashed on it {TRIES} times"))
+                yield Result(task.key, None, AudioError(f"the recogniser crashed on it {TRIES} times"))
 
-    def _drop(self, worker: "_Worker") -> None:
-        worker.end()
-        self._workers.remove(worker)
+    def _drop(self, decoder: "_Decoder") -> None:
+        decoder.end()
+        self._decoders.remove(decoder)
 
 
-class _Worker:
+class _Decoder:
     """One forked process with the parent's end of its pipe."""
 
-    def __init__(self, recognizer: WarmRecognizer, siblings: "list[_Worker]") -> None:
+    def __init__(self, recogniser: Recogniser, siblings: "list[_Decoder]") -> None:
         self.connection, theirs = Pipe()
         self.task: Task | None = None
         self.done = 0
@@ -135,7 +135,7 @@ class _Worker:
         if self.pid == 0:
             for ours in [self.connection, *(sibling.connection for sibling in siblings)]:
                 ours.close()
-            _serve(recognizer, theirs)
+            _serve(recogniser, theirs)
         theirs.close()
 
     def begin(self, task: Task) -> None:
@@ -163,7 +163,7 @@ class _Worker:
         os.waitpid(self.pid, 0)
 
 
-def _serve(recognizer: WarmRecognizer, connection: "Connection[Any, Any]") -> None:
+def _serve(recogniser: Recogniser, connection: "Connection[Any, Any]") -> None:
     """Decode until the parent closes its end or ends; interrupts are the parent's to handle."""
     status = 1
     try:
@@ -172,7 +172,7 @@ def _serve(recognizer: WarmRecognizer, connection: "Connection[Any, Any]") -> No
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         while True:
             pcm = np.frombuffer(connection.recv_bytes(), np.int16)
-            connection.send_bytes(json.dumps(recognizer.decode([pcm]).to_json()).encode())
+            connection.send_bytes(json.dumps(recogniser.decode([pcm]).to_json()).encode())
     except EOFError:
         status = 0
     finally:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from aisha_sandbox.api import CORE
+from aisha_sandbox.core import CORE
 from aisha_sandbox.state import Json, dumps
 
 FOLDER = Path(__file__).parent / "web"

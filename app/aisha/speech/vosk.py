@@ -1,12 +1,12 @@
-"""A recognizer that is warmed once and inherited by forked processes.
+"""The engine Vosk: a recogniser that is warmed once and inherited by forked processes.
 
-The small models compose their decoding graph as it is walked, and the recognizer owns what was composed, so
-a fresh one is slow for its first half minute. A recognizer that has heard speech in the parent keeps that
-graph across `fork`: measured, a voice of 2 to 10 s costs about a third of the CPU that a fresh recognizer
+The small models compose their decoding graph as it is walked, and Kaldi's recogniser owns what was composed, so
+a fresh one is slow for its first half minute. A recogniser that has heard speech in the parent keeps that
+graph across `fork`: measured, a voice of 2 to 10 s costs about a third of the CPU that a fresh recogniser
 takes, and the text is the same.
 
 What must not be done to it: `Reset()` keeps the speaker adaptation of what was heard before and changes
-texts; `SetGrammar()` and a new recognizer build the graph anew. `FinalResult()` drops the adaptation and
+texts; `SetGrammar()` and a new recogniser build the graph anew. `FinalResult()` drops the adaptation and
 keeps the graph.
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aisha.errors import ModelError
-from aisha.speech.level import RATE, Level
+from aisha.speech.level import RATE, Meter
 from aisha.speech.transcript import Transcript, Word
 
 for _variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -36,35 +36,46 @@ SILENCE_HEARD = 3.0
 """Seconds of such silence that are heard before the rest of it is skipped: it would cost 0.04 s a second."""
 
 
-class WarmRecognizer:
-    """One model and its one recognizer, for one process at a time.
-
-    1. the parent loads the model and warms the recognizer with speech of its language;
-    2. a forked child decodes with its copy, once or many times;
-    3. each decoding ends with `FinalResult()`, which forgets the speaker and keeps the graph.
+def load(model_path: Path) -> "VoskRecogniser":
+    """Load the model in a folder.
 
     Raises:
         ModelError: the folder holds no model that Vosk can load.
     """
+    import vosk
 
-    def __init__(self, model_path: Path) -> None:
-        self._recognizer = _load(model_path)
+    vosk.SetLogLevel(-1)
+    if not (model_path / "am" / "final.mdl").is_file() and not (model_path / "final.mdl").is_file():
+        raise ModelError(f"no speech model in {model_path}: it has no final.mdl")
+    try:
+        kaldi = vosk.KaldiRecognizer(vosk.Model(model_path=str(model_path)), RATE)
+    except Exception as error:
+        raise ModelError(f"the speech model in {model_path} does not load: {error}") from error
+    kaldi.SetWords(True)
+    return VoskRecogniser(kaldi)
+
+
+class VoskRecogniser:
+    """One `KaldiRecognizer` for good; each decoding ends with `FinalResult()`, which forgets the speaker."""
+
+    def __init__(self, kaldi: Any) -> None:
+        self._kaldi = kaldi
         self._fed = 0
         self._skipped = 0
 
-    def warm(self, pcm: Iterable[NDArray[np.int16]]) -> float:
+    def warm(self, blocks: Iterable[NDArray[np.int16]]) -> float:
         """Decode speech (blocks of int16, 16 kHz mono) for the graph's sake; return its length in seconds."""
         before = self._fed
-        self._hear(pcm)
+        self._hear(blocks)
         return (self._fed - before) / RATE
 
     def decode(self, blocks: Iterable[NDArray[np.int16]]) -> Transcript:
         """Return what is said in blocks of int16 samples at 16 kHz mono, with times from their beginning."""
         begin = self._fed - self._skipped
-        level = _Meter()
-        heard = self._hear(level.watch(blocks))
+        meter = Meter()
+        heard = self._hear(meter.watch(blocks))
         words = tuple(_word(word, begin / RATE) for word in heard)
-        return Transcript(words, round(level.total.seconds, 3), level.total)
+        return Transcript(words, round(meter.total.seconds, 3), meter.total)
 
     def _hear(self, blocks: Iterable[NDArray[np.int16]]) -> list[dict[str, Any]]:
         words: list[dict[str, Any]] = []
@@ -76,39 +87,13 @@ class WarmRecognizer:
                 silent = silent + piece.size if _is_silent(piece) else 0
                 if silent > SILENCE_HEARD * RATE:
                     if silent - piece.size <= SILENCE_HEARD * RATE:
-                        words += _later(self._recognizer.FinalResult(), skipped)
+                        words += _later(self._kaldi.FinalResult(), skipped)
                     skipped += piece.size
-                elif self._recognizer.AcceptWaveform(piece.tobytes()):
-                    words += _later(self._recognizer.Result(), skipped)
-        words += _later(self._recognizer.FinalResult(), skipped)
+                elif self._kaldi.AcceptWaveform(piece.tobytes()):
+                    words += _later(self._kaldi.Result(), skipped)
+        words += _later(self._kaldi.FinalResult(), skipped)
         self._skipped += skipped
         return words
-
-
-class _Meter:
-    """Measures the blocks that pass."""
-
-    def __init__(self) -> None:
-        self.total = Level()
-
-    def watch(self, blocks: Iterable[NDArray[np.int16]]) -> Iterable[NDArray[np.int16]]:
-        for block in blocks:
-            self.total += Level.of(block)
-            yield block
-
-
-def _load(model_path: Path) -> Any:
-    import vosk
-
-    vosk.SetLogLevel(-1)
-    if not (model_path / "am" / "final.mdl").is_file() and not (model_path / "final.mdl").is_file():
-        raise ModelError(f"no speech model in {model_path}: it has no final.mdl")
-    try:
-        recognizer = vosk.KaldiRecognizer(vosk.Model(model_path=str(model_path)), RATE)
-    except Exception as error:
-        raise ModelError(f"the speech model in {model_path} does not load: {error}") from error
-    recognizer.SetWords(True)
-    return recognizer
 
 
 def _is_silent(piece: NDArray[np.int16]) -> bool:
@@ -125,6 +110,6 @@ def _later(result: str, skipped: int) -> list[dict[str, Any]]:
 
 
 def _word(heard: dict[str, Any], begin: float) -> Word:
-    """Turn the recognizer's own clock, which never stops, into seconds since this decoding's beginning."""
+    """Turn Kaldi's own clock, which never stops, into seconds since this decoding's beginning."""
     start, end = (max(0.0, round(heard[side] - begin, 2)) for side in ("start", "end"))
     return Word(heard["word"], start, end, round(heard["conf"], 3))

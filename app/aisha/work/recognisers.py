@@ -1,4 +1,4 @@
-"""The recognizers of this host, one for each language with an installed model, and what keeps them warm."""
+"""The recognisers of this host, one for each language with an installed model, and what keeps them warm."""
 
 import signal
 import time
@@ -11,7 +11,7 @@ from aisha.errors import ModelError
 from aisha.models.store import InstalledModel, installed
 from aisha.settings import Settings
 from aisha.speech.audio import blocks
-from aisha.speech.recognizer import WarmRecognizer
+from aisha.speech.engine import ENGINE, Recogniser
 from aisha.speech.warm_up import warm_up_speech
 from aisha.store.objects import Objects
 
@@ -27,8 +27,8 @@ RECENT_SPEECH = """
 """
 
 
-class Engines:
-    """Loads, warms and replaces recognizers; lives in the worker's parent, before its work-horses are forked."""
+class Recognisers:
+    """Loads, warms and replaces recognisers; lives in the worker's parent, before its work-horses are forked."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -36,12 +36,12 @@ class Engines:
         self._refused: dict[str, InstalledModel] = {}
         self._warmth: dict[str, float] = {}
         self._warm_again_at: dict[str, float] = {}
-        self.recognizers: dict[str, WarmRecognizer] = {}
+        self.by_language: dict[str, Recogniser] = {}
 
     @property
     def languages(self) -> list[str]:
         """The languages that can be heard."""
-        return list(self.recognizers)
+        return list(self.by_language)
 
     def load(self) -> None:
         """Load every installed model.
@@ -50,7 +50,7 @@ class Engines:
             ModelError: none is installed, or none loads.
         """
         self.follow()
-        if not self.recognizers:
+        if not self.by_language:
             default = self._settings.default_language
             raise ModelError(
                 f"no speech model in {self._settings.models_path} (AISHA_MODELS_DIR):"
@@ -68,25 +68,25 @@ class Engines:
         }
         if wanted == self._models or (self._models and not wanted):
             return False
-        self.recognizers = {
-            language: self.recognizers[language]
+        self.by_language = {
+            language: self.by_language[language]
             for language, model in wanted.items()
             if self._models.get(language) == model
         }
         for language, model in wanted.items():
-            if language not in self.recognizers:
+            if language not in self.by_language:
                 self._load_one(language, model)
-        self._models = {language: model for language, model in wanted.items() if language in self.recognizers}
+        self._models = {language: model for language, model in wanted.items() if language in self.by_language}
         return True
 
     def warm_up(self) -> None:
         """Warm what is cold with recorded speech of its language; ends early when this process is told to stop."""
-        for language, recognizer in self.recognizers.items():
+        for language, recogniser in self.by_language.items():
             if language in self._warmth:
                 continue
             began = time.monotonic()
             speech = warm_up_speech(language, self._settings.models_path)
-            self._warmth[language] = recognizer.warm(takewhile(lambda _: not told_to_stop(), speech))
+            self._warmth[language] = recogniser.warm(takewhile(lambda _: not told_to_stop(), speech))
             took = round(time.monotonic() - began, 2)
             log.info("warmed up", language=language, seconds=round(self._warmth[language], 1), took=took)
 
@@ -108,7 +108,7 @@ class Engines:
         began = time.monotonic()
         self._warmth.pop(language, None)
         try:
-            self.recognizers[language] = WarmRecognizer(model.path)
+            self.by_language[language] = ENGINE.load(model.path)
         except ModelError as error:
             self._refused[language] = model
             log.error("model not loaded", model=model.name, error=str(error))
@@ -129,7 +129,7 @@ class Engines:
                 for recording in recordings:
                     if heard < WARM_MOST and not told_to_stop():
                         with objects.open(recording["object_key"]) as file, blocks(file) as audio:
-                            heard += self.recognizers[language].warm(audio)
+                            heard += self.by_language[language].warm(audio)
         except Exception as error:
             log.warning("no recent recordings to warm with", language=language, error=str(error))
         return heard

@@ -1,0 +1,69 @@
+"""How a worker host says that it is there, and finds out which services it reaches."""
+
+from collections.abc import Callable
+
+import psycopg
+import structlog
+from redis.exceptions import RedisError
+
+from aisha.database.connect import connect as connect_database
+from aisha.errors import ServiceError
+from aisha.health import Checks
+from aisha.queue.lanes import connect
+from aisha.settings import Settings
+from aisha.store.objects import Objects
+
+log = structlog.get_logger(__name__)
+
+SEEN = """
+    INSERT INTO workers (name, concurrency, languages, seen_at) VALUES (%s, %s, %s, now())
+    ON CONFLICT (name) DO UPDATE SET concurrency = excluded.concurrency, languages = excluded.languages, seen_at = now()
+"""
+
+
+class Heartbeat:
+    """Speaks for one host; each beat has connections of its own, because work-horses would inherit open ones."""
+
+    def __init__(self, settings: Settings, name: str, concurrency: int) -> None:
+        self._settings = settings
+        self._name = name
+        self._concurrency = concurrency
+
+    def beat(self, languages: list[str]) -> Checks:
+        """Say in PostgreSQL that this host works and hears these languages; return how its services are."""
+        return {
+            "database": _state(lambda: self._say_seen(languages)),
+            "redis": _state(self._ping),
+            "objects": _state(self._reach_objects),
+        }
+
+    def end(self) -> None:
+        """Take this host out of the count that lanes are filled by."""
+        try:
+            with connect_database(self._settings.database_address) as connection:
+                connection.execute("DELETE FROM workers WHERE name = %s", [self._name])
+        except psycopg.Error:
+            log.info("the database had gone before this worker")
+
+    def _say_seen(self, languages: list[str]) -> None:
+        with connect_database(self._settings.database_address) as connection:
+            connection.execute(SEEN, [self._name, self._concurrency, languages])
+            connection.execute("SELECT pg_notify('aisha', 'dispatch')")
+
+    def _ping(self) -> None:
+        with connect(self._settings) as redis:
+            redis.ping()
+
+    def _reach_objects(self) -> None:
+        with Objects(self._settings) as objects:
+            objects.check()
+
+
+def _state(reach: Callable[[], None]) -> str:
+    """Return `ok` or what is wrong with a service."""
+    try:
+        reach()
+    except (psycopg.Error, RedisError, ServiceError) as error:
+        log.warning("a service does not answer", error=f"{type(error).__name__}: {error}")
+        return f"{type(error).__name__}: {error}"[:200]
+    return "ok"
