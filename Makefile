@@ -71,7 +71,7 @@ lint-ansible: $(VENV)/.dev
 format: $(VENV)/.dev ## format, and fix what can be fixed
 	$(BIN)/ruff format $(PYTHON_CODE)
 	$(BIN)/ruff check --fix $(PYTHON_CODE)
-PYTHON_CODE := app tests docs ansible molecule
+PYTHON_CODE := app tests docs ansible molecule roles
 
 hosts: $(VENV)/.dev ## three bare test hosts on this machine: services, app-1 and app-2
 	@$(BIN)/python molecule/shared/hosts.py up services=trixie app-1=bookworm app-2=trixie

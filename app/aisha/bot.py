@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, get_args
 
 import click
 import psycopg
@@ -16,18 +16,21 @@ from aiogram.types import BotCommand
 from redis import Redis
 
 from aisha import logs, settings, texts
+from aisha.database import bots, inbox
 from aisha.database.connect import LOST, Connection, Pool, Wakeups, connect_async, open_pool
-from aisha.database.lease import Lease
+from aisha.database.leases import Lease
 from aisha.database.presence import Presence
 from aisha.database.retention import forget_old
+from aisha.database.statement import Stage
 from aisha.deliver.answer import compose_all
 from aisha.deliver.sender import Sender
 from aisha.deliver.status import refresh_statuses
 from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
+from aisha.lanes import connect as connect_redis
 from aisha.loops import forever, stop_signal, until
+from aisha.objects import Objects
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
-from aisha.queue.lanes import connect as connect_redis
 from aisha.queue.reconcile import Reconciler
 from aisha.receive import commands, languages, others, recordings
 from aisha.receive.backlog import caught_up
@@ -37,13 +40,11 @@ from aisha.receive.polling import Poller, refused_token
 from aisha.receive.webhook import Webhook
 from aisha.session import GuardedSession
 from aisha.settings import Settings
-from aisha.store.objects import Objects
 from aisha.store.storing import Storer
 from aisha.tasks import end
 
 log = structlog.get_logger(__name__)
 
-STAGES = ("handle", "store", "dispatch", "answer", "send", "lease")
 POOL_SIZE = 32
 THREADS = 32
 REQUEST_SECONDS = 20
@@ -73,7 +74,7 @@ class BotProcess:
         self._address = loaded.database_address
         self._objects = Objects(loaded)
         self._redis: Redis = connect_redis(loaded)
-        self._wakeups = Wakeups(self._address, STAGES)
+        self._wakeups = Wakeups(self._address, get_args(Stage))
         self._presence = Presence(self._address, loaded.bot_mode, self._wakeups)
         self._token_known = False
         self._draining = False
@@ -257,7 +258,7 @@ async def _reachable(address: str) -> None:
     """
     try:
         async with await connect_async(address) as connection:
-            await connection.execute("SELECT 1 FROM bots LIMIT 1")
+            await connection.run(bots.probe())
     except psycopg.errors.UndefinedTable:
         raise ServiceError("the database lacks this release's schema: run `aisha migrate`") from None
     except LOST as error:
@@ -266,7 +267,7 @@ async def _reachable(address: str) -> None:
 
 async def _answers(pool: Pool) -> None:
     async with pool.connection(timeout=5) as connection:
-        await connection.execute("SELECT 1 FROM inbox LIMIT 1")
+        await connection.run(inbox.probe())
 
 
 async def _state(check: Awaitable[Any]) -> str:

@@ -4,6 +4,10 @@ The message of an error is for the operator: it names the thing and the fix. Wha
 from `aisha.texts` by the error's class; what is logged is the event around it.
 """
 
+from typing import ClassVar
+
+from aisha.outcomes import Outcome
+
 
 class AishaError(Exception):
     """The root: a failure whose message is fit to print without a traceback."""
@@ -22,36 +26,48 @@ class ServiceError(AishaError):
 
 
 class AudioError(AishaError):
-    """A file cannot be transcribed, however often it is tried."""
+    """A file cannot be transcribed, however often it is tried; `outcome` is what its message ends with."""
+
+    outcome: ClassVar[Outcome] = "failed"
 
 
 class EmptyFileError(AudioError):
     """The file has no bytes."""
 
+    outcome = "empty"
+
 
 class UnreadableFileError(AudioError):
     """The file is no audio or video that can be decoded, or is damaged before its first sample."""
+
+    outcome = "unreadable"
 
 
 class NoSoundError(AudioError):
     """The file is a video or image without an audio stream."""
 
+    outcome = "no_sound"
+
 
 class NoModelError(AudioError):
     """No worker has a model of the recording's language."""
 
-
-class TooShortError(AudioError):
-    """The recording is shorter than any word."""
+    outcome = "no_model"
 
 
 class TooLongError(AudioError):
     """The recording is longer than the operator allows."""
 
+    outcome = "too_long"
+
 
 class TooLargeError(AudioError):
     """The file is larger than the Bot API server or the operator allows."""
 
+    outcome = "too_large"
+
 
 class FileGoneError(AudioError):
     """Telegram no longer has the file."""
+
+    outcome = "gone"

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from aisha.database.connect import LOST
 from aisha.database.presence import LapsedError
 from aisha.errors import AishaError
-from aisha.store.objects import UNREACHABLE
+from aisha.objects import UNREACHABLE
 
 log = structlog.get_logger(__name__)
 

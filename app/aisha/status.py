@@ -8,35 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 from aisha import settings
+from aisha.database import bots, inbox, jobs, messages, outbox, workers
 from aisha.database.connect import LOST, connect
 from aisha.errors import ServiceError
-
-MESSAGES = "SELECT state, count(*) FROM messages GROUP BY state ORDER BY state"
-OUTCOMES = """
-    SELECT coalesce(outcome, 'open') AS outcome, count(*) FROM messages
-    WHERE received_at > now() - interval '24 hours' GROUP BY 1 ORDER BY 2 DESC, 1
-"""
-JOBS = "SELECT lane, state, count(*) FROM jobs WHERE state <> 'done' GROUP BY 1, 2 ORDER BY 1, 2"
-OLDEST = """
-    SELECT id, state, round(extract(epoch FROM now() - received_at))::int AS seconds FROM messages
-    WHERE state NOT IN ('delivered', 'undeliverable') ORDER BY id LIMIT 1
-"""
-ANSWER_SECONDS = """
-    SELECT percentile_cont(array[0.5, 0.95]) WITHIN GROUP (ORDER BY extract(epoch FROM delivered_at - received_at))
-           AS seconds
-    FROM messages WHERE delivered_at > now() - interval '1 hour'
-"""
-WORKERS = """
-    SELECT name, concurrency, languages, seen_at > now() - interval '45 seconds' AS alive FROM workers
-    WHERE seen_at > now() - interval '1 hour' ORDER BY name
-"""
-BOTS = """
-    SELECT id, mode, expires > clock_timestamp() AS alive, array(
-        SELECT name FROM leases WHERE holder = bots.id AND leases.expires > clock_timestamp() ORDER BY name) AS leases
-    FROM bots ORDER BY joined_at
-"""
-INBOX = "SELECT count(*) FILTER (WHERE handled_at IS NULL) AS unhandled FROM inbox"
-OUTBOX = "SELECT count(*) AS unsent FROM outbox WHERE shown < version AND failed_at IS NULL"
 
 
 def collect(url: str) -> dict[str, Any]:
@@ -47,18 +21,17 @@ def collect(url: str) -> dict[str, Any]:
     """
     try:
         with connect(url) as connection:
-            percentiles = connection.execute(ANSWER_SECONDS).fetchone()
-            seconds = percentiles["seconds"] if percentiles else None
+            seconds = connection.one(messages.answer_seconds())
             return {
-                "messages": {row["state"]: row["count"] for row in connection.execute(MESSAGES)},
-                "outcomes_24_h": {row["outcome"]: row["count"] for row in connection.execute(OUTCOMES)},
-                "jobs": [dict(row) for row in connection.execute(JOBS)],
-                "oldest_open": connection.execute(OLDEST).fetchone(),
+                "messages": dict(connection.all(messages.by_state())),
+                "outcomes_24_h": dict(connection.all(messages.by_outcome())),
+                "jobs": connection.all(jobs.open_by_lane()),
+                "oldest_open": connection.one(messages.oldest_open()),
                 "answer_seconds_1_h": {"p50": seconds[0], "p95": seconds[1]} if seconds else None,
-                "workers": [dict(row) for row in connection.execute(WORKERS)],
-                "bots": [dict(row) for row in connection.execute(BOTS)],
-                **(connection.execute(INBOX).fetchone() or {}),
-                **(connection.execute(OUTBOX).fetchone() or {}),
+                "workers": connection.all(workers.known()),
+                "bots": connection.all(bots.known()),
+                "unhandled": connection.only(inbox.unhandled()),
+                "unsent": connection.only(outbox.unsent()),
             }
     except LOST as error:
         raise ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}") from None

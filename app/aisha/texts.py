@@ -125,6 +125,11 @@ def say(key: str, reader: str, **values: object) -> str:
     return (sentences["ru"] if reader == "ru" else sentences["en"]).format(**values)
 
 
+def waiting(ahead: int, reader: str) -> str:
+    """Return the status of a recording whose decoding has not begun, with so many others before it."""
+    return say("waiting", reader, ahead=ahead) if ahead else say("working", reader)
+
+
 def size(size_bytes: int, language: str) -> str:
     """Return a size in words, in mebibytes as Telegram's own limits are."""
     return f"{size_bytes // MIB} {'МБ' if language == 'ru' else 'MB'}"

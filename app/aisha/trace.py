@@ -1,6 +1,7 @@
 """`aisha trace`: one message's whole story, from its update to its answer."""
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -8,15 +9,12 @@ import click
 import psycopg
 
 from aisha import settings
+from aisha.database import inbox, jobs, messages, outbox
 from aisha.database.connect import LOST, connect
+from aisha.database.messages import Message
+from aisha.database.statement import Statement
 from aisha.errors import AishaError, ServiceError
 
-BY_ID = "SELECT * FROM messages WHERE id = %s"
-BY_TELEGRAM = "SELECT * FROM messages WHERE chat_id = %s AND message_id = %s"
-LAST = "SELECT * FROM messages ORDER BY id DESC LIMIT 1"
-JOBS = "SELECT * FROM jobs WHERE message = %s ORDER BY segment NULLS FIRST"
-OUTBOX = "SELECT * FROM outbox WHERE message = %s ORDER BY part"
-INBOX = "SELECT received_at, handled_at, error FROM inbox WHERE update_id = %s"
 STEPS = ("received", "stored", "queued", "started", "transcribed", "answered", "delivered")
 
 
@@ -29,19 +27,14 @@ def collect(url: str, message: str | None) -> dict[str, Any]:
     """
     try:
         with connect(url) as connection:
-            if message is None:
-                row = connection.execute(LAST).fetchone()
-            elif "/" in message:
-                row = connection.execute(BY_TELEGRAM, message.split("/", 1)).fetchone()
-            else:
-                row = connection.execute(BY_ID, [message]).fetchone()
+            row = connection.one(_asked(message))
             if not row:
                 raise AishaError(f"no message {message or 'yet'}; `aisha status` counts those there are")
             return {
-                "message": row,
-                "inbox": connection.execute(INBOX, [row["update_id"]]).fetchone(),
-                "jobs": connection.execute(JOBS, [row["id"]]).fetchall(),
-                "outbox": connection.execute(OUTBOX, [row["id"]]).fetchall(),
+                "message": asdict(row),
+                "inbox": connection.one(inbox.story(row.update_id)),
+                "jobs": [asdict(job) for job in connection.all(jobs.of(row.id))],
+                "outbox": [asdict(sent) for sent in connection.all(outbox.of(row.id))],
             }
     except psycopg.DataError:
         raise AishaError(
@@ -49,6 +42,14 @@ def collect(url: str, message: str | None) -> dict[str, Any]:
         ) from None
     except LOST as error:
         raise ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}") from None
+
+
+def _asked(message: str | None) -> Statement[Message]:
+    if message is None:
+        return messages.newest()
+    if "/" in message:
+        return messages.by_telegram(*message.split("/", 1))
+    return messages.by_id(message)
 
 
 def story(found: dict[str, Any]) -> list[str]:

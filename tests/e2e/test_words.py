@@ -22,7 +22,8 @@ from psycopg.rows import dict_row
 from tests.speech import prompts, word_error_rate
 
 from aisha import texts
-from aisha.queue.dispatch import TAKE
+from aisha.database import jobs
+from aisha.database.connect import connect
 
 CACHE = Path(__file__).parents[2] / ".cache"
 FRENCH_PACKAGE = "voicer-rn-vosk@0.0.1"
@@ -263,15 +264,14 @@ def delivered(tree: Tree, chat: int, count: int) -> list[datetime]:
 def test_turns_go_round_the_people(running: str, waiting: str, depth: int, taken: str, tree: Tree) -> None:
     """Each letter is a job of that person's; those that run count as turns taken."""
     url = tree.setting("AISHA_DATABASE_URL")
-    with psycopg.connect(url, row_factory=dict_row) as connection:
+    with connect(url) as connection, connection.transaction(force_rollback=True):
         connection.execute("DELETE FROM jobs")
         for number, person in enumerate(running + waiting):
             state = "started" if number < len(running) else "waiting"
             connection.execute(ADD_JOB, {"number": number, "person": ord(person), "state": state})
-        found = connection.execute(TAKE, {"lane": "long", "depth": depth}).fetchall()
+        found = connection.all(jobs.take("long", depth))
         query = "SELECT user_id FROM jobs WHERE id = ANY(%s) ORDER BY id"
-        people = connection.execute(query, [[job["id"] for job in found]]).fetchall()
-        connection.rollback()
+        people = connection.execute(query, [[job.id for job in found]]).fetchall()
     assert sorted(chr(row["user_id"]) for row in people) == sorted(taken)
 
 

@@ -7,9 +7,8 @@ from typing import get_args
 import pytest
 
 from aisha import texts
-from aisha.speech.judge import Outcome
-from aisha.store.storing import OUTCOMES as STORE_OUTCOMES
-from aisha.work.jobs import OUTCOMES as JOB_OUTCOMES
+from aisha.errors import AudioError
+from aisha.outcomes import Outcome
 
 LANGUAGES = set(get_args(texts.Interface))
 VALUES = {"language": "English", "size": "20 MB", "duration": "4 h", "ahead": 3, "percent": 50}
@@ -41,12 +40,14 @@ def test_only_the_russian_sentence_is_in_cyrillic(key: str) -> None:
     assert cyrillic == {"en": False, "ru": True}
 
 
-@pytest.mark.parametrize(
-    "outcome",
-    sorted({*STORE_OUTCOMES.values(), *JOB_OUTCOMES.values(), *get_args(Outcome), "failed"} - {"speech"}),
-)
+@pytest.mark.parametrize("outcome", sorted({*get_args(Outcome)} - {"speech"}))
 def test_every_outcome_but_speech_has_a_sentence(outcome: str) -> None:
     assert outcome in texts.TEXTS
+
+
+@pytest.mark.parametrize("error", AudioError.__subclasses__())
+def test_a_file_that_cannot_be_transcribed_ends_with_an_outcome_of_its_own(error: type[AudioError]) -> None:
+    assert error.outcome in {*get_args(Outcome)} - {"failed"}
 
 
 def test_the_commands_are_the_same_in_every_language() -> None:

@@ -47,7 +47,7 @@ def certificates_provided(
     provided = {}
     for each in wanted:
         if (each.get("source") or source) == "provided":
-            texts = {part: files.get(each.get(part), each.get(part)) or "" for part in PROVIDED}
+            texts = {part: files.get(each.get(part, ""), each.get(part)) or "" for part in PROVIDED}
             provided[each["name"]] = texts | {"ca": texts["ca"] or last_of_its_own(texts["certificate"])}
     return provided
 
@@ -75,7 +75,7 @@ def certificates_problems(
         if each["source"] == "provided":
             found += [
                 f"certificates_list: {each['name']}: {what}"
-                for what in provided_problems(each, provided[each["name"]])
+                for what in provided_problems(each, provided[str(each["name"])])
             ]
     return [{"that": False, "problem": problem} for problem in found]
 

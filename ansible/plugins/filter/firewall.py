@@ -52,7 +52,7 @@ def addresses_of(host: str, hostvars: Mapping) -> list:
     facts = variables.get("ansible_facts") or {}
     default = facts.get("default_ipv4") or variables.get("ansible_default_ipv4") or {}
     for guess in (variables.get("ansible_host"), default.get("address")):
-        if is_address(guess) and not ipaddress.ip_address(guess).is_loopback:
+        if guess and is_address(guess) and not ipaddress.ip_address(guess).is_loopback:
             return [ipaddress.ip_network(guess)]
     message = f"the address of {host} is not known: set its base_address, or let the play gather its facts"
     raise AnsibleFilterError(message)

@@ -9,7 +9,6 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 SERVER_NAME = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 PATH = re.compile(r"(= )?/[^\s;{}\"'\\$]*")
 ANSWERS = ("upstream", "return", "root")
-UNIX = "unix:"
 
 
 def nginx_complete(sites: list[dict], http_port: int, https_port: int) -> list[dict]:
@@ -58,25 +57,19 @@ def nginx_pairs(sites: list[dict]) -> list[str]:
     ]
 
 
-def nginx_ends(sites: list[dict]) -> list[dict]:
-    """Return what a client needs to make a request to each site."""
+def nginx_requests(sites: list[dict], address: str) -> list[str]:
+    """Return curl's arguments for a request to each site, by its name, where Nginx listens; `address` is as in nginx_bind."""
+    at = "127.0.0.1" if address in ("*", "0.0.0.0", "[::]") else address  # noqa: S104 - compared, not bound
+    names = [site["server_names"][0].replace("*", "any") for site in sites]
     return [
-        {"name": site["server_names"][0].replace("*", "any"), "port": site["port"], "tls": site["tls"]}
-        for site in sites
+        word
+        for name, site in zip(names, sites, strict=True)
+        for word in (
+            "--resolve",
+            f"{name}:{site['port']}:{at}",
+            f"http{'s' * site['tls']}://{name}:{site['port']}/",
+        )
     ]
-
-
-def nginx_unix_slots(upstreams: list[dict]) -> dict[str, dict[str, str]]:
-    """Return the sockets of the slots that nginx-slot can switch, by upstream and slot."""
-    sockets = {
-        upstream["name"]: {
-            slot["name"]: slot["address"].removeprefix(UNIX)
-            for slot in upstream["slots"]
-            if slot["address"].startswith(UNIX)
-        }
-        for upstream in upstreams
-    }
-    return {name: slots for name, slots in sockets.items() if slots}
 
 
 def nginx_slots_at(addresses: list[str], ports: list[int]) -> list[dict[str, str]]:
@@ -221,8 +214,7 @@ class FilterModule:
             nginx_listeners,
             nginx_ports,
             nginx_pairs,
-            nginx_ends,
-            nginx_unix_slots,
+            nginx_requests,
             nginx_slots_at,
             nginx_problems,
             nginx_quote,

@@ -108,7 +108,7 @@ def release_manifest(
 
     Hosts that this release left out run what the newest of the manifests `before` says, if they are still there.
     """
-    newest = next(iter(before), {"units": {}})["units"]
+    newest: Mapping = next(iter(before), {"units": {}})["units"]
     found = {host: dict(services) for host, services in newest.items() if host in hosts_of(groups)}
     for unit in units:
         found.setdefault(unit["host"], {})[unit["service"]] = unit["release"]

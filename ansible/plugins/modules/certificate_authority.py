@@ -44,6 +44,7 @@ import fcntl
 import ipaddress
 import os
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -53,7 +54,7 @@ try:
     from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:
-    x509 = None
+    x509 = None  # type: ignore[assignment]
 
 CLOCK_SKEW = datetime.timedelta(minutes=5)
 LONGEST_COMMON_NAME = 64
@@ -100,25 +101,26 @@ def secret_text(key: ec.EllipticCurvePrivateKey) -> str:
     ).decode()
 
 
-def spki(holder: object) -> bytes:
+def spki(holder: Any) -> bytes:
     """Return the public key of a key or a certificate as bytes, which, unlike keys, old versions of cryptography can compare."""
-    return holder.public_key().public_bytes(
+    key: bytes = holder.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+    return key
 
 
 class Authority:
     """A key and its certificate."""
 
     def __init__(self, key: str, certificate: str) -> None:
-        self.key = serialization.load_pem_private_key(key.encode(), password=None)
+        self.key: Any = serialization.load_pem_private_key(key.encode(), password=None)
         self.text = certificate
         self.certificate = x509.load_pem_x509_certificate(certificate.encode())
         if spki(self.certificate) != spki(self.key):
             raise ValueError("its key is not its certificate's")
 
     @property
-    def digest(self) -> hashes.HashAlgorithm | None:
+    def digest(self) -> hashes.SHA256 | None:
         """What its signatures are made over; some keys bring their own."""
         return (
             None
@@ -196,7 +198,7 @@ def write(path: Path, content: str, mode: int) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def kept(folder: Path, name: str, days: int) -> tuple[Authority, bool]:

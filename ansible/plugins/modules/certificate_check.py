@@ -41,7 +41,7 @@ EXPIRED, NOT_YET_VALID, NAME_DIFFERS, ADDRESS_DIFFERS = 10, 9, 62, 64
 """OpenSSL's X509_V_ERR_CERT_HAS_EXPIRED, _CERT_NOT_YET_VALID, _HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH."""
 
 
-class Problem(Exception):
+class CertificateError(Exception):
     """What is wrong with the files."""
 
 
@@ -52,10 +52,10 @@ def server_context(certificate: str, key: str, names: dict[str, str]) -> ssl.SSL
         context.load_cert_chain(certificate, key, password=lambda: "")
     except ssl.SSLError as error:
         if "MISMATCH" in str(error):
-            raise Problem(
+            raise CertificateError(
                 f"{names['key']}: {key} is not the key of {certificate}, of {names['certificate']}"
             ) from error
-        raise Problem(
+        raise CertificateError(
             f"{names['certificate']}, {names['key']}: {certificate} and {key} cannot be read as PEM: {error}"
         ) from error
     return context
@@ -69,22 +69,22 @@ def client_context(certificate: str, authority: str | None, names: dict[str, str
     try:
         context.load_verify_locations(authority or certificate)
     except ssl.SSLError as error:
-        raise Problem(f"{names['ca']}: {authority} cannot be read as PEM: {error}") from error
+        raise CertificateError(f"{names['ca']}: {authority} cannot be read as PEM: {error}") from error
     return context
 
 
-def refusal(error: ssl.SSLCertVerificationError, options: dict, names: dict[str, str]) -> Problem:
+def refusal(error: ssl.SSLCertVerificationError, options: dict, names: dict[str, str]) -> CertificateError:
     """Return what the client has against the certificate, with the variable to change."""
     certificate = f"{names['certificate']}: {options['certificate']}"
     if error.verify_code == EXPIRED:
-        return Problem(f"{certificate} has expired; renew it")
+        return CertificateError(f"{certificate} has expired; renew it")
     if error.verify_code == NOT_YET_VALID:
-        return Problem(f"{certificate} is not valid yet; look at this host's clock")
+        return CertificateError(f"{certificate} is not valid yet; look at this host's clock")
     if error.verify_code in (NAME_DIFFERS, ADDRESS_DIFFERS):
-        return Problem(
+        return CertificateError(
             f"{certificate} is not valid for {options['name']}, of {names['name']}; have it made for that name"
         )
-    return Problem(
+    return CertificateError(
         f"{certificate} is not accepted by who trusts {options['ca']}, of {names['ca']}: {error.verify_message}"
     )
 
@@ -140,7 +140,7 @@ def main() -> None:
         module.fail_json(msg="; ".join(missing))
     try:
         check(module.params, names)
-    except Problem as problem:
+    except CertificateError as problem:
         module.fail_json(msg=str(problem))
     module.exit_json(changed=False)
 

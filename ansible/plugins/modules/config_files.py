@@ -61,17 +61,17 @@ written:
 """
 
 import grp
-import hashlib
-import json
 import os
 import pwd
 import re
 import tempfile
 from pathlib import Path
 
+from ansible.module_utils.applied import applied, remember
 from ansible.module_utils.basic import AnsibleModule
-
-APPLIED = Path("/var/lib/aisha/applied")
+from ansible.module_utils.commands import CommandError, run
+from ansible.module_utils.digests import of_text
+from ansible.module_utils.files import write as write_whole
 
 
 def owner_of(wanted: dict) -> tuple[int, int] | None:
@@ -84,17 +84,19 @@ def owner_of(wanted: dict) -> tuple[int, int] | None:
 
 def is_as_wanted(wanted: dict) -> bool:
     """Tell whether something that exists has the mode and the owner that it shall have."""
-    status = os.stat(wanted["path"])
+    status = Path(wanted["path"]).stat()
     return (status.st_mode & 0o7777, (status.st_uid, status.st_gid)) == (
         int(wanted["mode"], 8),
         owner_of(wanted),
     )
 
 
-def own(wanted: dict, path: Path | str) -> None:
+def own(wanted: dict, path: Path) -> None:
     """Give it its owner and its mode."""
-    os.chown(path, *owner_of(wanted))
-    os.chmod(path, int(wanted["mode"], 8))
+    owner = owner_of(wanted)
+    assert owner is not None  # a file for nobody was refused
+    os.chown(path, *owner)
+    path.chmod(int(wanted["mode"], 8))
 
 
 def with_settings(text: str, settings: dict) -> str:
@@ -128,14 +130,9 @@ def write(file: dict) -> None:
     path = Path(file["path"])
     if file["content"] is not None:
         make_folder(path.parent)
-        number, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(number, "wb") as stream:
-            stream.write(file["content"].encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        own(file, partial)
-        os.replace(partial, path)
-    own(file, path)
+        write_whole(path, file["content"], mode=int(file["mode"], 8), owner=owner_of(file))
+    else:
+        own(file, path)
 
 
 def refusal(module: AnsibleModule, file: dict) -> str | None:
@@ -145,11 +142,12 @@ def refusal(module: AnsibleModule, file: dict) -> str | None:
     with tempfile.NamedTemporaryFile(dir=module.tmpdir, prefix="new.") as candidate:  # mode 0600
         candidate.write(file["content"].encode())
         candidate.flush()
-        status, out, error = module.run_command(
-            [word.replace("%s", candidate.name) for word in file["validate"]]
-        )
-    said = (error or out).strip().replace(candidate.name, file["path"])
-    return f"{file['path']} stays as it was, its new content is wrong: {said}" if status else None
+        try:
+            run(*(word.replace("%s", candidate.name) for word in file["validate"]))
+        except CommandError as error:
+            said = error.said.replace(candidate.name, file["path"])
+            return f"{file['path']} stays as it was, its new content is wrong: {said}"
+    return None
 
 
 def strangers(files: list[dict], folders: list[str]) -> list[Path]:
@@ -182,34 +180,24 @@ class Command:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module, self.words = module, module.params["command"]
-        name = hashlib.sha256(" ".join(self.words or []).encode()).hexdigest()[:12]
-        self.record = APPLIED / f"files-{name}.json"
-        wanted = {
-            file["path"]: hashlib.sha256((file["content"] or "").encode()).hexdigest()
-            for file in module.params["files"]
-        }
-        self.present = json.dumps(wanted, indent=1, sort_keys=True)
+        self.record = f"files-{of_text(' '.join(self.words or []))[:12]}"
+        self.present = {file["path"]: of_text(file["content"] or "") for file in module.params["files"]}
 
     def is_due(self) -> bool:
         """Tell whether the files are others than those it was last run with; with none for the first time it is not."""
-        if not self.words:
-            return False
-        applied = self.record.read_text() if self.record.exists() else json.dumps({})
-        return applied != self.present
+        return bool(self.words) and applied(self.record) != self.present
 
     def run(self) -> None:
         """Run it, and record that."""
-        status, out, error = self.module.run_command(self.words)
-        if status:
-            self.module.fail_json(msg=f"{' '.join(self.words)}: {(error or out).strip()}")
-        self.record.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.record.with_suffix(".partial")
-        partial.write_text(self.present)
-        os.replace(partial, self.record)
+        try:
+            run(*self.words)
+        except CommandError as error:
+            self.module.fail_json(msg=str(error))
+        remember(self.record, self.present)
 
 
-def main() -> None:
-    """Check all, then write all."""
+def specification() -> dict:
+    """Return the options, as Ansible takes them."""
     strings = {"type": "list", "elements": "str"}
     text = {"type": "str"}
     place = {"path": {"type": "path", "required": True}, "owner": text | {"default": "root"}}
@@ -221,43 +209,50 @@ def main() -> None:
         "mode": text | {"default": "0644"},
         "validate": strings,
     }
-    module = AnsibleModule(
-        supports_check_mode=True,
-        argument_spec={
-            "files": {"type": "list", "elements": "dict", "default": [], "options": file},
-            "folders": {"type": "list", "elements": "dict", "default": [], "options": folder},
-            "purge": {"type": "list", "elements": "path", "default": []},
-            "command": strings,
-        },
-    )
+    return {
+        "files": {"type": "list", "elements": "dict", "default": [], "options": file},
+        "folders": {"type": "list", "elements": "dict", "default": [], "options": folder},
+        "purge": {"type": "list", "elements": "path", "default": []},
+        "command": strings,
+    }
+
+
+def put(module: AnsibleModule, places: list[dict], due: list[dict], unwanted: list[Path]) -> None:
+    """Check all, then write all."""
+    if nobody := [each for each in places + due if owner_of(each) is None]:
+        module.fail_json(
+            msg="; ".join(
+                f"{each['path']} is for {each['owner']}:{each['group']}, and this host has no such user or group"
+                for each in nobody
+            )
+        )
+    for each in places:  # before the files are checked: a command may need them
+        make_folder(Path(each["path"]))
+        own(each, Path(each["path"]))
+    if problems := [said for each in due if (said := refusal(module, each))]:
+        module.fail_json(msg="; ".join(problems))
+    for each in due:
+        write(each)
+    for path in unwanted:
+        path.unlink()
+
+
+def main() -> None:
+    """Compare, and write what is due."""
+    module = AnsibleModule(supports_check_mode=True, argument_spec=specification())
     files, folders = module.params["files"], module.params["folders"]
     for each in files:
-        if each["settings"] and os.path.isfile(each["path"]):
+        if each["settings"] and Path(each["path"]).is_file():
             each["content"] = with_settings(Path(each["path"]).read_text(), each["settings"])
     command = Command(module)
-    places = [each for each in folders if not (os.path.isdir(each["path"]) and is_as_wanted(each))]
+    places = [each for each in folders if not (Path(each["path"]).is_dir() and is_as_wanted(each))]
     due = [each for each in files if differs(each)]
     unwanted = strangers(files, module.params["purge"])
     diff = [{"before": "", "after": f"{each['path']} {each['mode']}\n"} for each in places]
     diff += [diff_of(each) for each in due] + [{"before": f"{path}\n", "after": ""} for path in unwanted]
     must_run = command.is_due() or bool(command.words and (due or unwanted))
     if not module.check_mode:
-        if nobody := [each for each in places + due if owner_of(each) is None]:
-            module.fail_json(
-                msg="; ".join(
-                    f"{each['path']} is for {each['owner']}:{each['group']}, and this host has no such user or group"
-                    for each in nobody
-                )
-            )
-        for each in places:  # before the files are checked: a command may need them
-            make_folder(Path(each["path"]))
-            own(each, each["path"])
-        if problems := [said for each in due if (said := refusal(module, each))]:
-            module.fail_json(msg="; ".join(problems))
-        for each in due:
-            write(each)
-        for path in unwanted:
-            path.unlink()
+        put(module, places, due, unwanted)
         if must_run:
             command.run()
     written = [each["path"] for each in places + due] + [str(path) for path in unwanted]

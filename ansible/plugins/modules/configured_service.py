@@ -43,14 +43,14 @@ action:
 """
 
 import hashlib
-import json
-import os
 import time
 from pathlib import Path
 
+from ansible.module_utils.applied import applied, remember
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.commands import CommandError, run
+from ansible.module_utils.digests import of_value
 
-APPLIED = Path("/var/lib/aisha/applied")
 CLOCK_TICK = 0.1
 """Seconds by which a file's time may be late, generously."""
 
@@ -70,18 +70,10 @@ def digests(paths: list[str]) -> dict[str, str]:
     return found
 
 
-def value_digests(values: dict) -> dict[str, str]:
-    """Return a digest of each value."""
-    return {
-        name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-        for name, value in values.items()
-    }
-
-
-def changed_files(applied: dict, present: dict) -> list[str]:
+def changed_files(given: dict, present: dict) -> list[str]:
     """Return the names of the files and values that differ, sorted."""
     before, after = (
-        {name: d for kind in state.values() for name, d in kind.items()} for state in (applied, present)
+        {name: d for kind in state.values() for name, d in kind.items()} for state in (given, present)
     )
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
@@ -89,20 +81,20 @@ def changed_files(applied: dict, present: dict) -> list[str]:
 def all_older(names: list[str], started: float) -> bool:
     """Tell whether all are files that have not changed since a time (of the clock); a value or a lost file is none."""
     try:
-        return all(os.stat(name).st_ctime < started - CLOCK_TICK for name in names)
+        return all(Path(name).stat().st_ctime < started - CLOCK_TICK for name in names)
     except FileNotFoundError:
         return False
 
 
-def action_needed(applied: dict, present: dict, *, active: bool, has_them: bool) -> str:
-    """Return what brings the unit from what was applied to what is present."""
+def action_needed(given: dict, present: dict, *, active: bool, has_them: bool) -> str:
+    """Return what brings the unit from what it was given to what is present."""
     if not active:
         return "start"
     if has_them:
         return "none"
-    if applied.get("restart_on", {}) != present["restart_on"]:
+    if given.get("restart_on", {}) != present["restart_on"]:
         return "restart"
-    return "reload" if applied.get("reload_on") != present["reload_on"] else "none"
+    return "reload" if given.get("reload_on") != present["reload_on"] else "none"
 
 
 class Unit:
@@ -110,25 +102,10 @@ class Unit:
 
     def __init__(self, module: AnsibleModule) -> None:
         self.module, self.name = module, module.params["name"]
-        self.record = APPLIED / f"{self.name}.json"
 
     def systemctl(self, *arguments: str) -> str:
-        """Run systemctl and return the first word it prints."""
-        return self.module.run_command(["systemctl", *arguments])[1].strip()
-
-    def applied(self) -> dict:
-        """Return the digests of what the unit was last given; nothing when that is not known."""
-        try:
-            return json.loads(self.record.read_text())
-        except (OSError, ValueError):
-            return {}
-
-    def remember(self, present: dict) -> None:
-        """Record what the unit runs with now."""
-        self.record.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.record.with_suffix(".partial")
-        partial.write_text(json.dumps(present, indent=1, sort_keys=True))
-        partial.replace(self.record)
+        """Run systemctl and return the first word it prints, which says more than its exit status."""
+        return run("systemctl", *arguments, check=False)
 
     def is_active(self) -> bool:
         """Tell whether it runs, once it has reloaded; a unit that a timer or a socket starts need not."""
@@ -139,27 +116,42 @@ class Unit:
 
     def started(self) -> float:
         """Return when its process was started, by the clock; 0 when it has none, or systemd has not read its files since."""
-        shown = self.module.run_command(
-            ["systemctl", "show", "--property=ExecMainStartTimestampMonotonic,NeedDaemonReload", self.name]
-        )[1]
+        wanted = "--property=ExecMainStartTimestampMonotonic,NeedDaemonReload"
+        shown = self.systemctl("show", wanted, self.name)
         values = dict(line.split("=", 1) for line in shown.splitlines())
         microseconds = int(values.get("ExecMainStartTimestampMonotonic") or 0)
         if not microseconds or values.get("NeedDaemonReload") != "no":
             return 0
         return time.time() - time.monotonic() + microseconds / 1e6
 
+    def is_enabled(self) -> bool:
+        """Tell whether it is started at boot, or need not be."""
+        return self.systemctl("is-enabled", self.name) in ("enabled", "static", "indirect")
+
+    def check(self, command: list[str]) -> None:
+        """Fail when a command refuses the new configuration."""
+        try:
+            run(*command)
+        except CommandError as error:
+            said = f"{self.name} goes on as it was, its new configuration is wrong: {error.said}"
+            self.module.fail_json(msg=said, action="none")
+
     def do(self, action: str) -> None:
         """Start, restart or reload; fail with the journal unless the unit is up afterwards and stays so."""
         self.systemctl("daemon-reload")
         self.systemctl("reset-failed", self.name)
-        status, _, error = self.module.run_command(["systemctl", action, self.name])
-        time.sleep(self.module.params["settle"] if action != "reload" and status == 0 else 0)
-        if status == 0 and self.is_active():
-            return
-        journal = self.module.run_command(
-            ["journalctl", "--no-pager", "--lines=30", "--output=cat", f"--unit={self.name}"]
-        )[1]
-        self.module.fail_json(msg=f"{self.name} does not {action}: {error.strip()}\n{journal}", action=action)
+        said = ""
+        try:
+            run("systemctl", action, self.name)
+            time.sleep(self.module.params["settle"] if action != "reload" else 0)
+            if self.is_active():
+                return
+        except CommandError as error:
+            said = error.said
+        journal = run(
+            "journalctl", "--no-pager", "--lines=30", "--output=cat", f"--unit={self.name}", check=False
+        )
+        self.module.fail_json(msg=f"{self.name} does not {action}: {said}\n{journal}", action=action)
 
 
 def main() -> None:
@@ -178,30 +170,23 @@ def main() -> None:
     )
     unit = Unit(module)
     present = {kind: digests(module.params[kind]) for kind in ("restart_on", "reload_on")}
-    present["restart_on"] |= value_digests(module.params["restart_on_values"])
-    applied = unit.applied()
-    files = changed_files(applied, present)
+    present["restart_on"] |= {
+        name: of_value(value) for name, value in module.params["restart_on_values"].items()
+    }
+    given = applied(unit.name)
+    files = changed_files(given, present)
     has_them = bool(files) and all_older(files, unit.started())
-    action = action_needed(applied, present, active=unit.is_active(), has_them=has_them)
-    enable = module.params["enabled"] and unit.systemctl("is-enabled", unit.name) not in (
-        "enabled",
-        "static",
-        "indirect",
-    )
+    action = action_needed(given, present, active=unit.is_active(), has_them=has_them)
+    enable = module.params["enabled"] and not unit.is_enabled()
     changed = action != "none" or enable or (bool(files) and not has_them)
     if (changed or files) and not module.check_mode:
         if action != "none" and (command := module.params["validate"]):
-            status, out, error = module.run_command(command)
-            if status:
-                module.fail_json(
-                    msg=f"{unit.name} goes on as it was, its new configuration is wrong: {(error or out).strip()}",
-                    action="none",
-                )
+            unit.check(command)
         if enable:
             unit.systemctl("enable", unit.name)
         if action != "none":
             unit.do(action)
-        unit.remember(present)
+        remember(unit.name, present)
     module.exit_json(
         changed=changed,
         action=action,

@@ -30,7 +30,6 @@ applied:
   returned: always
 """
 
-import os
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -96,7 +95,7 @@ def main() -> None:
             partial = path.with_suffix(".partial")
             partial.write_text(text)
             partial.chmod(0o644)
-            os.replace(partial, path)
+            partial.replace(path)
         refused = {name: why for name in due if (why := apply(name, settings[name]))}
         for why in refused.values():
             module.warn(why)

@@ -11,7 +11,7 @@ description:
     may touch. What is in order is left alone; buckets and users that are not named stay.
   - A user's password is compared by using it. It is sent encrypted, as the server wants it.
   - With I(probe) it changes nothing and uses the server instead, as a user does and as a stranger does.
-  - It speaks the server's interface itself (S3 and MinIO's admin API, AWS signature version 4), as Debian has no client of it.
+  - It speaks the server's interface itself (S3 and MinIO's admin API, AWS signature version 4), as Debian 12 has no client of it.
 requirements: [python3-cryptography]
 options:
   url: {description: 'The server, as http(s)://ADDRESS:PORT.', type: str, required: true}
@@ -77,7 +77,9 @@ import socket
 import ssl
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -85,7 +87,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 try:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 except ImportError:
-    AESGCM = None
+    AESGCM = None  # type: ignore[assignment,misc]
 
 REGION = "us-east-1"
 ADMIN = "/minio/admin/v3/"
@@ -276,9 +278,10 @@ class State:
     """Brings a server to what is wanted, and tells what it did."""
 
     def __init__(self, server: Server, *, dry: bool) -> None:
-        self.server, self.dry, self.changes = server, dry, []
+        self.server, self.dry = server, dry
+        self.changes: list[str] = []
 
-    def change(self, sentence: str, *request: object) -> None:
+    def change(self, sentence: str, *request: Any) -> None:
         """Do one change, unless nothing may be changed."""
         self.changes.append(sentence)
         if not self.dry:
@@ -341,7 +344,7 @@ class State:
         )
 
 
-def found(ask: object, *request: object) -> bytes | None:
+def found(ask: Callable[..., bytes], *request: Any) -> bytes | None:
     """Return an answer, which may be empty bytes made true; None when the server has no such thing."""
     try:
         return ask(*request) or b" "

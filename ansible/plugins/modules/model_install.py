@@ -33,22 +33,17 @@ needed: {description: The names of models whose archive is needed., type: list, 
 changes: {description: What was done, in sentences., type: list, elements: str, returned: always}
 """
 
-import hashlib
 import os
 import shutil
 import tarfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.digests import of_file
+from ansible.module_utils.files import take_place
 
 MARKER = "aisha-model.json"
 CHUNK = 1024 * 1024
-
-
-def digest(path: Path) -> str:
-    """Return a file's SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def differing(folder: Path, files: dict[str, str]) -> list[str]:
@@ -63,7 +58,7 @@ def differing(folder: Path, files: dict[str, str]) -> list[str]:
 
 def is_right(path: Path, wanted: str) -> bool:
     """Tell whether a file has its digest, and its readers may read it."""
-    return not path.is_symlink() and path.stat().st_mode & 0o777 == 0o644 and digest(path) == wanted
+    return not path.is_symlink() and path.stat().st_mode & 0o777 == 0o644 and of_file(path) == wanted
 
 
 def unpack(archive: Path, folder: Path, files: dict[str, str]) -> None:
@@ -79,8 +74,10 @@ def unpack(archive: Path, folder: Path, files: dict[str, str]) -> None:
             target = folder / member.name
             for parent in reversed(target.relative_to(folder).parents):
                 (folder / parent).mkdir(mode=0o755, exist_ok=True)
+            content = tar.extractfile(member)
+            assert content is not None  # it is a regular file
             with target.open("wb") as file:
-                shutil.copyfileobj(tar.extractfile(member), file, CHUNK)
+                shutil.copyfileobj(content, file, CHUNK)
                 file.flush()
                 os.fchmod(file.fileno(), 0o644)
                 os.fsync(file.fileno())
@@ -91,29 +88,17 @@ def unpack(archive: Path, folder: Path, files: dict[str, str]) -> None:
 def install(path: Path, model: dict) -> bool:
     """Put a model in its place from its archive; return False when there is no archive, or not the right one."""
     archive, aside = path / f".{model['name']}.tar.gz", path / f".{model['name']}.unpacking"
-    if not archive.is_file() or digest(archive) != model["sha256"]:
+    if not archive.is_file() or of_file(archive) != model["sha256"]:
         return False
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(mode=0o755)
     try:
         unpack(archive, aside, model["files"])
-        take_place(aside, path / model["name"], path / f".{model['name']}.old")
+        take_place(aside, path / model["name"])
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     archive.unlink()
     return True
-
-
-def take_place(new: Path, place: Path, old: Path) -> None:
-    """Give a folder its name; who has files of the one before open goes on reading them."""
-    shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    new.rename(place)
-    shutil.rmtree(old, ignore_errors=True)
-    descriptor = os.open(place.parent, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.close(descriptor)
 
 
 def leftovers(path: Path, wanted: list[str], *, purge: bool) -> list[Path]:

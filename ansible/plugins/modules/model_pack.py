@@ -27,35 +27,28 @@ models:
 """
 
 import gzip
-import hashlib
 import json
-import os
 import tarfile
-import tempfile
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.digests import of_file
+from ansible.module_utils.files import replacing, write_json
 
 MARKER = "aisha-model.json"
-
-
-def digest(path: Path) -> str:
-    """Return a file's SHA-256."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def contents(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file of a folder."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return {str(path.relative_to(folder)): digest(path) for path in paths}
+    return {str(path.relative_to(folder)): of_file(path) for path in paths}
 
 
 def pack(folder: Path, names: list[str], archive: Path) -> None:
     """Write an archive of the files, the same for the same files, as one step."""
-    handle, partial = tempfile.mkstemp(dir=archive.parent)
     with (
-        os.fdopen(handle, "wb") as raw,
+        replacing(archive) as raw,
         gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=raw, mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
     ):
@@ -64,7 +57,6 @@ def pack(folder: Path, names: list[str], archive: Path) -> None:
             member.size = (folder / name).stat().st_size
             with (folder / name).open("rb") as file:
                 tar.addfile(member, file)
-    os.replace(partial, archive)
 
 
 def known(record: Path, marker: str) -> dict | None:
@@ -82,18 +74,23 @@ def packed_model(folder: Path, store: Path, *, dry: bool) -> dict:
     record, archive, marker = (
         store / f"{folder.name}.json",
         store / f"{folder.name}.tar.gz",
-        digest(folder / MARKER),
+        of_file(folder / MARKER),
     )
     if earlier := known(record, marker):
         return earlier
-    model = {"name": folder.name, "files": contents(folder), "marker": marker, "archive": str(archive)}
+    model: dict[str, Any] = {
+        "name": folder.name,
+        "files": contents(folder),
+        "marker": marker,
+        "archive": str(archive),
+    }
     if dry:
         return model | {"sha256": "", "size": 0}
     store.mkdir(parents=True, exist_ok=True)
     record.unlink(missing_ok=True)
     pack(folder, list(model["files"]), archive)
-    model |= {"sha256": digest(archive), "size": archive.stat().st_size}
-    record.write_text(json.dumps(model))
+    model |= {"sha256": of_file(archive), "size": archive.stat().st_size}
+    write_json(record, model)
     return model
 
 

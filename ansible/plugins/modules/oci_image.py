@@ -36,12 +36,14 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import IO, cast
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.commands import CommandError, run
+from ansible.module_utils.files import take_place
 
 CHUNK = 1024 * 1024
 KEPT = ("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "WorkingDir", "StopSignal", "Volumes")
@@ -52,23 +54,24 @@ OCI = "application/vnd.oci.image"
 class Hashing:
     """A file to write to that knows its digest and its size."""
 
-    def __init__(self, file: object) -> None:
+    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
         self._file, self._sum, self.size = file, hashlib.sha256(), 0
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes) -> int:  # noqa: D102 (as a file)
         self._sum.update(data)
         self.size += len(data)
         return self._file.write(data)
 
-    def flush(self) -> None:
+    def flush(self) -> None:  # noqa: D102
         self._file.flush()
 
     @property
     def digest(self) -> str:
+        """Of what was written."""
         return f"sha256:{self._sum.hexdigest()}"
 
 
-def without_times(source: object, target: object, epoch: int) -> None:
+def without_times(source: IO[bytes], target: IO[bytes], epoch: int) -> None:
     """Copy a layer's tar stream with one time and no names of users in it."""
     with (
         tarfile.open(fileobj=source, mode="r|") as old,
@@ -80,7 +83,7 @@ def without_times(source: object, target: object, epoch: int) -> None:
             new.addfile(member, old.extractfile(member) if member.isreg() else None)
 
 
-def compress(source: object, store: Path, epoch: int | None) -> dict:
+def compress(source: IO[bytes], store: Path, epoch: int | None) -> dict:
     """Write a layer, compressed, into the store, and describe it; `epoch` is None for one that stays as it is."""
     handle, partial = tempfile.mkstemp(dir=store)
     try:
@@ -91,10 +94,10 @@ def compress(source: object, store: Path, epoch: int | None) -> dict:
                 if epoch is None:
                     shutil.copyfileobj(source, plain, CHUNK)
                 else:
-                    without_times(source, plain, epoch)
-        os.replace(partial, store / packed.digest.partition(":")[2])
+                    without_times(source, cast("IO[bytes]", plain), epoch)
+        Path(partial).replace(store / packed.digest.partition(":")[2])
     except BaseException:
-        os.unlink(partial)
+        Path(partial).unlink()
         raise
     return {"diff_id": plain.digest, "digest": packed.digest, "size": packed.size, "unpacked": plain.size}
 
@@ -114,15 +117,26 @@ def layer_of(saved: tarfile.TarFile, name: str, diff_id: str, store: Path, epoch
     key = f"{diff_id.partition(':')[2]}-{epoch}"
     layer = known(store, key)
     if layer is None:
-        layer = compress(saved.extractfile(name), store, epoch)
+        layer = compress(content(saved, name), store, epoch)
         (store / f"{key}.json").write_text(json.dumps(layer))
     return layer
 
 
+def content(saved: tarfile.TarFile, name: str) -> IO[bytes]:
+    """Return a file of an archive.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if (found := saved.extractfile(name)) is None:
+        raise ValueError(f"{name} of the image is no file")
+    return found
+
+
 def saved_layers(saved: tarfile.TarFile) -> tuple[dict, list[tuple[str, str]]]:
     """Return an image's configuration, and of each layer its name in the archive and the digest of its tar."""
-    manifest = json.load(saved.extractfile("manifest.json"))[0]
-    config = json.load(saved.extractfile(manifest["Config"]))
+    manifest = json.loads(content(saved, "manifest.json").read())[0]
+    config = json.loads(content(saved, manifest["Config"]).read())
     return config, list(zip(manifest["Layers"], config["rootfs"]["diff_ids"], strict=True))
 
 
@@ -170,7 +184,7 @@ def write_layout(folder: Path, store: Path, config: dict, layers: list[dict]) ->
     manifest = blob(blobs, "manifest.v1+json", written)
     (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
     (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
-    return manifest["digest"]
+    return str(manifest["digest"])
 
 
 def make(wanted: dict) -> dict:
@@ -178,7 +192,7 @@ def make(wanted: dict) -> dict:
 
     Raises:
         ValueError: the image has another number of layers than its history.
-        subprocess.CalledProcessError: the engine does not give it.
+        CommandError: the engine does not give it.
     """
     target = Path(wanted["layout"])
     store = Path(wanted["store"])
@@ -186,8 +200,7 @@ def make(wanted: dict) -> dict:
         folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".image-") as work:
         archive = Path(work) / "image.tar"
-        command = ("docker", "save", f"--output={archive}", wanted["image"])
-        subprocess.run(command, check=True, capture_output=True, text=True)
+        run("docker", "save", f"--output={archive}", wanted["image"])
         with tarfile.open(archive) as saved:
             config, names = saved_layers(saved)
             if len(names) != len(wanted["history"]):
@@ -199,8 +212,7 @@ def make(wanted: dict) -> dict:
         archive.unlink()
         partial = Path(work) / "layout"
         digest = write_layout(partial, store, configuration(config, layers, wanted), layers)
-        shutil.rmtree(target, ignore_errors=True)
-        partial.rename(target)
+        take_place(partial, target)
     return {
         "digest": digest,
         "size": sum(layer["unpacked"] for layer in layers),
@@ -223,8 +235,8 @@ def main() -> None:
     )
     try:
         made = make(module.params)
-    except subprocess.CalledProcessError as error:
-        module.fail_json(msg=f"{' '.join(error.cmd)}: {error.stderr.strip()}")
+    except CommandError as error:
+        module.fail_json(msg=str(error))
     except (OSError, ValueError, KeyError, tarfile.TarError) as error:
         module.fail_json(msg=f"{module.params['image']}: {error}")
     module.exit_json(changed=True, **made)

@@ -60,6 +60,7 @@ import hmac
 import os
 import pwd
 import re
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -124,7 +125,7 @@ def fits(password: str, kept: str | None) -> bool:
     """Tell whether a verifier is of this password."""
     parts = re.fullmatch(r"SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$.*", kept or "")
     return parts is not None and hmac.compare_digest(
-        kept, verifier(password, base64.b64decode(parts[2]), int(parts[1]))
+        parts[0], verifier(password, base64.b64decode(parts[2]), int(parts[1]))
     )
 
 
@@ -179,8 +180,8 @@ def database_statements(wanted: dict, present: dict | None) -> list[str]:
 
 def wanted_access(database: dict, roles: list[str]) -> dict[str, dict[str, set[str]]]:
     """Return the privileges of each role but the owner, by kind of object; '' is everyone."""
-    everyone = {"": {"DATABASE": set(), "SCHEMA": {"USAGE"}}}
-    access = {role: {} for role in roles if role != database["owner"]}
+    everyone: dict[str, dict[str, set[str]]] = {"": {"DATABASE": set(), "SCHEMA": {"USAGE"}}}
+    access: dict[str, dict[str, set[str]]] = {role: {} for role in roles if role != database["owner"]}
     for group in ("monitors", "readers", "writers"):
         access |= dict.fromkeys(database[group], ACCESS[group])
     return everyone | access
@@ -196,7 +197,7 @@ def grant_statements(database: dict, roles: list[str], grants: list[dict]) -> li
             if role == "" and kind not in place:
                 continue
             wanted = access.get(kind.removeprefix("DEFAULT "), set())
-            objects = {each["object"]: set() for each in grants if each["kind"] == kind}
+            objects: dict[str, set[str]] = {each["object"]: set() for each in grants if each["kind"] == kind}
             objects = objects or ({"": set()} if kind.startswith("DEFAULT") else {})
             for each in grants:
                 if each["kind"] == kind and each["role"] == role and each["privilege"]:
@@ -220,9 +221,10 @@ class Server:
     """The local server, spoken to as its superuser through the socket."""
 
     def __init__(self, module: AnsibleModule) -> None:
-        self.module, self.said = module, []
+        self.module = module
+        self.said: list[str] = []
 
-    def connect(self, database: str):
+    def connect(self, database: str) -> Any:
         """Connect as the system's user postgres, with nothing of what is said in the server's log."""
         before = os.geteuid()
         os.seteuid(pwd.getpwnam("postgres").pw_uid)
@@ -234,13 +236,13 @@ class Server:
         finally:
             os.seteuid(before)
 
-    def ask(self, connection, question: str) -> list[dict]:
+    def ask(self, connection: Any, question: str) -> list[dict]:
         """Return rows."""
         with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
             cursor.execute(question)
             return [dict(row) for row in cursor.fetchall()]
 
-    def say(self, connection, statements: list[str]) -> None:
+    def say(self, connection: Any, statements: list[str]) -> None:
         """Execute statements, except in check mode."""
         self.said += [re.sub(r"SCRAM-SHA-256[^']*", "(hidden)", each) for each in statements]
         if self.module.check_mode:
@@ -249,14 +251,14 @@ class Server:
             for each in statements:
                 cursor.execute(each)
 
-    def have_roles(self, connection) -> None:
+    def have_roles(self, connection: Any) -> None:
         """Have the roles, all or none."""
         present = {each["name"]: each for each in self.ask(connection, ROLES)}
         for role in self.module.params["roles"]:
             self.say(connection, role_statements(role, present.get(role["name"])))
         connection.commit()
 
-    def have_databases(self, connection) -> list[dict]:
+    def have_databases(self, connection: Any) -> list[dict]:
         """Have the databases, and return those that are there now."""
         connection.autocommit = True  # a database is not created in a transaction
         present = {each["name"]: each for each in self.ask(connection, DATABASES)}

@@ -28,10 +28,12 @@ action:
   returned: always
 """
 
+import os
 import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.commands import CommandError, run
 
 CONFIGURATIONS = Path("/etc/postgresql")
 CREATE = ("--encoding=UTF8", "--locale=C.UTF-8")
@@ -53,14 +55,13 @@ def has_checksums(control_data: str) -> bool:
 class Cluster:
     """The main cluster of one version."""
 
-    def __init__(self, module: AnsibleModule) -> None:
-        self.module, self.version = module, module.params["version"]
+    def __init__(self, version: str) -> None:
+        self.version = version
         self.programs = Path(f"/usr/lib/postgresql/{self.version}/bin")
 
-    def run(self, *command: str) -> str:
-        """Run a command in English and return what it prints; fail when it fails."""
-        self.module.run_command_environ_update = {"LC_ALL": "C.UTF-8"}
-        return self.module.run_command([str(each) for each in command], check_rc=True)[1]
+    def run(self, *command: str | Path) -> str:
+        """Run a command in English and return what it prints."""
+        return run(*map(str, command), env=os.environ | {"LC_ALL": "C.UTF-8"})
 
     def exists(self) -> bool:
         """Tell whether it was created."""
@@ -68,11 +69,24 @@ class Cluster:
 
     def data(self) -> str:
         """Return its data folder."""
-        return self.run("pg_conftool", "--short", self.version, "main", "show", "data_directory").strip()
+        return self.run("pg_conftool", "--short", self.version, "main", "show", "data_directory")
 
     def has_checksums(self) -> bool:
         """Tell whether a damaged page would be noticed."""
         return has_checksums(self.run(self.programs / "pg_controldata", self.data()))
+
+    def action_needed(self) -> str:
+        """Return what brings it to what it shall be."""
+        if not self.exists():
+            return "create"
+        return "none" if self.has_checksums() else "enable checksums"
+
+    def do(self, action: str) -> None:
+        """Do what is needed."""
+        if action == "create":
+            self.create()
+        elif action == "enable checksums":
+            self.enable_checksums()
 
     def create(self) -> None:
         """Create it; it is not started yet."""
@@ -102,25 +116,24 @@ def main() -> None:
             "enable_checksums": {"type": "bool", "default": False},
         },
     )
-    cluster = Cluster(module)
+    cluster = Cluster(module.params["version"])
     if others := other_versions(cluster.version):
         old = others[-1]
         module.fail_json(
             msg=f"a cluster of PostgreSQL {old} is here and postgresql_version is {cluster.version}: move its data with "
             f"`pg_upgradecluster {old} main` and drop it with `pg_dropcluster {old} main`, or set postgresql_version to {old}"
         )
-    action = "create"
-    if cluster.exists():
-        action = "none" if cluster.has_checksums() else "enable checksums"
-    if action == "enable checksums" and not module.params["enable_checksums"]:
-        module.fail_json(
-            msg=f"cluster {cluster.version}/main has no data checksums: set postgresql_enable_checksums to true for one run; "
-            "the server is stopped while all its data are read and written"
-        )
-    if not module.check_mode:
-        {"none": lambda: None, "create": cluster.create, "enable checksums": cluster.enable_checksums}[
-            action
-        ]()
+    try:
+        action = cluster.action_needed()
+        if action == "enable checksums" and not module.params["enable_checksums"]:
+            module.fail_json(
+                msg=f"cluster {cluster.version}/main has no data checksums: set postgresql_enable_checksums to true for one run; "
+                "the server is stopped while all its data are read and written"
+            )
+        if not module.check_mode:
+            cluster.do(action)
+    except CommandError as error:
+        module.fail_json(msg=str(error))
     after = "" if action == "none" else f"{action}: {cluster.version}/main\n"
     module.exit_json(changed=action != "none", action=action, diff={"before": "", "after": after})
 

@@ -67,10 +67,10 @@ interrupted:
 """
 
 import shutil
-import subprocess
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.commands import run
 
 LISTEN = "0A"
 INSTALLED = "ii "
@@ -143,16 +143,15 @@ def space_problem(wanted: dict) -> str | None:
 
 def missing(packages: list[str]) -> list[str]:
     """Return the packages that dpkg does not have installed."""
-    query = ["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}${Package}\\n", *packages]
-    said = subprocess.run(query, capture_output=True, text=True, check=False).stdout if packages else ""
+    query = ("dpkg-query", "--show", "--showformat=${db:Status-Abbrev}${Package}\\n", *packages)
+    said = run(*query, check=False) if packages else ""
     installed = {line.removeprefix(INSTALLED) for line in said.splitlines() if line.startswith(INSTALLED)}
     return [package for package in packages if package not in installed]
 
 
 def is_interrupted() -> bool:
     """Tell whether dpkg has work to finish."""
-    audit = subprocess.run(["dpkg", "--audit"], capture_output=True, text=True, check=False)
-    return bool(audit.stdout.strip()) or any(DPKG_JOURNAL.iterdir())
+    return bool(run("dpkg", "--audit", check=False)) or any(DPKG_JOURNAL.iterdir())
 
 
 def main() -> None:

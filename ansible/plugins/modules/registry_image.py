@@ -49,10 +49,10 @@ class Registry:
     def __init__(self, address: str, user: str, password: str, ca: str | None) -> None:
         self.address, self.user = address, user
         self._login = base64.b64encode(f"{user}:{password}".encode()).decode()
-        trusted = {} if not ca else {"cadata": ca} if "BEGIN CERTIFICATE" in ca else {"cafile": ca}
+        text = ca if ca and "BEGIN CERTIFICATE" in ca else None
+        context = ssl.create_default_context(cadata=text, cafile=None if text else ca or None)
         self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}),
-            urllib.request.HTTPSHandler(context=ssl.create_default_context(**trusted)),
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )
 
     def ask(self, method: str, path: str) -> bytes | None:
@@ -66,13 +66,14 @@ class Registry:
         request = urllib.request.Request(f"https://{self.address}/v2/{path}", method=method, headers=headers)
         try:
             with self._opener.open(request, timeout=SECONDS) as response:
-                return response.read()
+                answer: bytes = response.read()
         except urllib.error.HTTPError as error:
             if error.code == http.HTTPStatus.NOT_FOUND:
                 return None
             if error.code == http.HTTPStatus.UNAUTHORIZED:
                 raise ValueError(f"it refuses the user {self.user} with that password") from None
             raise ValueError(f"it answers {error.code} to {method} {path}") from None
+        return answer
 
     def digest(self, name: str, reference: str) -> str:
         """Return the digest of an image that is wholly there, else nothing."""

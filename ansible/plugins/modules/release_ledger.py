@@ -32,52 +32,30 @@ lock: {description: Holder and end of the lock; empty when it is free., type: di
 taken_over: {description: Who held the lock when it ended by itself., type: str, returned: O(action=lock)}
 """
 
-import contextlib
-import fcntl
 import json
-import os
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.files import read_json, write_json
+from ansible.module_utils.locks import locked
 
 FOLDER = Path("/var/lib/aisha/fleet")
 AUDIT = Path("/var/log/aisha/audit.jsonl")
 POLL_SECONDS = 1.0
 
 
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
+def alone() -> AbstractContextManager[None]:
     """Be the only one who reads and writes the ledger on this host."""
     FOLDER.mkdir(parents=True, exist_ok=True, mode=0o750)
-    with (FOLDER / ".lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def write(path: Path, value: dict) -> None:
-    """Write a JSON file, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """Return what a JSON file says; nothing when it is missing."""
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
+    return locked(FOLDER / ".lock")
 
 
 def lock_now() -> dict[str, Any]:
     """Return the lock as the file has it; one that has ended by itself still names who held it."""
-    return read(FOLDER / "lock.json")
+    return read_json(FOLDER / "lock.json")
 
 
 def take(holder: str, seconds: int, wait: int) -> str:
@@ -91,7 +69,7 @@ def take(holder: str, seconds: int, wait: int) -> str:
         with alone():
             held = lock_now()
             if not held or held["holder"] == holder or held["ends"] <= time.time():
-                write(FOLDER / "lock.json", {"holder": holder, "ends": time.time() + seconds})
+                write_json(FOLDER / "lock.json", {"holder": holder, "ends": time.time() + seconds})
                 return held.get("holder", "") if held and held["holder"] != holder else ""
         if time.monotonic() >= until:
             left = held["ends"] - time.time()
@@ -113,7 +91,7 @@ def renew(holder: str, seconds: int) -> None:
             raise TimeoutError(
                 f"the lock has ended and {held.get('holder') or 'nobody'} holds it: this run goes no further"
             )
-        write(FOLDER / "lock.json", {"holder": holder, "ends": time.time() + seconds})
+        write_json(FOLDER / "lock.json", {"holder": holder, "ends": time.time() + seconds})
 
 
 def unlock(holder: str) -> None:
@@ -125,13 +103,13 @@ def unlock(holder: str) -> None:
 
 def manifests() -> list[dict[str, Any]]:
     """Return the releases, the newest first."""
-    return [read(path) for path in sorted(FOLDER.glob("release-*.json"), reverse=True)]
+    return [read_json(path) for path in sorted(FOLDER.glob("release-*.json"), reverse=True)]
 
 
 def record(manifest: dict, keep: int) -> None:
     """Make a release the current one, and forget those beyond the newest; a return to an older one does not count."""
-    write(FOLDER / f"release-{manifest['id']}.json", manifest)
-    write(FOLDER / "current.json", {"id": manifest["id"]})
+    write_json(FOLDER / f"release-{manifest['id']}.json", manifest)
+    write_json(FOLDER / "current.json", {"id": manifest["id"]})
     deployed = [each["id"] for each in manifests() if not each.get("back_to")]
     for each in manifests():
         if len(deployed) > keep and each["id"] < deployed[keep - 1]:
@@ -165,7 +143,7 @@ def do(parameters: dict) -> dict[str, Any]:
             audit(parameters["entry"])
     else:
         releases = manifests()
-        current = read(FOLDER / "current.json").get("id")
+        current = read_json(FOLDER / "current.json").get("id")
         return {"releases": releases, "current": next((r for r in releases if r["id"] == current), {})}
     return {}
 

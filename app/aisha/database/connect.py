@@ -1,11 +1,7 @@
-"""Connections to PostgreSQL: a pool for the bot's event loop, single ones for workers, and named locks.
-
-A lock is a session's: it ends the moment its holder's connection does, so whoever finds the lock of a started piece
-of work free knows that nobody is doing it. Keepalives bound that moment when a whole host vanishes.
-"""
+"""Connections to PostgreSQL, which run statements: a pool for the bot's event loop, single ones for workers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +10,10 @@ import structlog
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from aisha.database.statement import Row, Statement
+
 CHANNEL = "aisha"
+NOTIFY = "SELECT pg_notify(%s, %s)"
 KEEPALIVE: dict[str, Any] = {
     "keepalives_idle": 5,
     "keepalives_interval": 3,
@@ -23,18 +22,88 @@ KEEPALIVE: dict[str, Any] = {
     "connect_timeout": 5,
 }
 # WAL is written in order: a commit that waits for the disk takes all earlier ones with it. So only those wait that
-# must be durable before something happens outside, such as acknowledging an update; the others save their 2 ms each.
+# must be durable before something happens outside, such as acknowledging an update (`Connection.durable`); the others
+# save their 2 ms each.
 RELAXED = {"options": "-c synchronous_commit=off"}
-DURABLE = "SET LOCAL synchronous_commit TO on"
-LOCK = "pg_try_advisory_lock(hashtextextended(%s, 0))"
-UNLOCK = "pg_advisory_unlock(hashtextextended(%s, 0))"
 
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 """What a database that went away raises; anything else psycopg raises is a mistake of ours."""
 
-Connection = psycopg.AsyncConnection[DictRow]
-Pool = AsyncConnectionPool[Connection]
 log = structlog.get_logger(__name__)
+
+
+class Connection(psycopg.AsyncConnection[DictRow]):
+    """A session of an event loop."""
+
+    async def one(self, statement: Statement[Row]) -> Row | None:
+        """Run a statement and return its first row."""
+        return await (await self._ran(statement)).fetchone()
+
+    async def only(self, statement: Statement[Row]) -> Row:
+        """Run a statement that always gives a row, and return that."""
+        row = await self.one(statement)
+        assert row is not None
+        return row
+
+    async def all(self, statement: Statement[Row]) -> list[Row]:
+        """Run a statement and return its rows."""
+        return await (await self._ran(statement)).fetchall()
+
+    async def run(self, statement: Statement[Any]) -> int:
+        """Run a statement and return how many rows it found or changed."""
+        return (await self._ran(statement)).rowcount
+
+    async def run_each(self, statements: Sequence[Statement[Any]]) -> int:
+        """Run one statement with the values of each, in one round trip; return how many rows were changed."""
+        async with self.cursor() as cursor:
+            await cursor.executemany(statements[0].sql, [statement.values for statement in statements])
+            return max(cursor.rowcount, 0)
+
+    @asynccontextmanager
+    async def durable(self) -> AsyncIterator[None]:
+        """Run a transaction whose commit waits for the disk."""
+        async with self.transaction():
+            await self.execute("SET LOCAL synchronous_commit TO on")
+            yield
+
+    async def _ran(self, statement: Statement[Row]) -> psycopg.AsyncCursor[Row]:
+        cursor = self.cursor(row_factory=statement.rows)
+        await cursor.execute(statement.sql, statement.values)
+        for stage in statement.wakes if cursor.rowcount else ():
+            await self.execute(NOTIFY, [CHANNEL, stage])
+        return cursor
+
+
+class BlockingConnection(psycopg.Connection[DictRow]):
+    """A session of a process without an event loop, which does as `Connection` does."""
+
+    def one(self, statement: Statement[Row]) -> Row | None:
+        """Run a statement and return its first row."""
+        return self._ran(statement).fetchone()
+
+    def only(self, statement: Statement[Row]) -> Row:
+        """Run a statement that always gives a row, and return that."""
+        row = self.one(statement)
+        assert row is not None
+        return row
+
+    def all(self, statement: Statement[Row]) -> list[Row]:
+        """Run a statement and return its rows."""
+        return self._ran(statement).fetchall()
+
+    def run(self, statement: Statement[Any]) -> int:
+        """Run a statement and return how many rows it found or changed."""
+        return self._ran(statement).rowcount
+
+    def _ran(self, statement: Statement[Row]) -> psycopg.Cursor[Row]:
+        cursor = self.cursor(row_factory=statement.rows)
+        cursor.execute(statement.sql, statement.values)
+        for stage in statement.wakes if cursor.rowcount else ():
+            self.execute(NOTIFY, [CHANNEL, stage])
+        return cursor
+
+
+Pool = AsyncConnectionPool[Connection]
 
 
 def open_pool(url: str, size: int, name: str, admit: Callable[[Connection], Awaitable[None]]) -> Pool:
@@ -44,6 +113,7 @@ def open_pool(url: str, size: int, name: str, admit: Callable[[Connection], Awai
     """
     return AsyncConnectionPool(
         url,
+        connection_class=Connection,
         min_size=4,
         max_size=size,
         kwargs={
@@ -63,30 +133,12 @@ def open_pool(url: str, size: int, name: str, admit: Callable[[Connection], Awai
 
 async def connect_async(url: str, **options: Any) -> Connection:
     """Return one autocommit connection, for an event loop."""
-    return await psycopg.AsyncConnection.connect(
-        url, autocommit=True, row_factory=dict_row, **KEEPALIVE, **options
-    )
+    return await Connection.connect(url, autocommit=True, row_factory=dict_row, **KEEPALIVE, **options)
 
 
-def connect(url: str, **options: Any) -> psycopg.Connection[DictRow]:
+def connect(url: str, **options: Any) -> BlockingConnection:
     """Return one autocommit connection, for a process without an event loop."""
-    return psycopg.connect(url, autocommit=True, row_factory=dict_row, **KEEPALIVE, **options)
-
-
-@asynccontextmanager
-async def locked(pool: Pool, name: str) -> AsyncIterator[Connection | None]:
-    """Hold the lock of that name over one connection, which is given; give None when another holds it."""
-    async with pool.connection() as connection:
-        row = await (await connection.execute(f"SELECT {LOCK} AS got", [name])).fetchone()
-        if not row or not row["got"]:
-            yield None
-            return
-        try:
-            yield connection
-            await connection.execute(f"SELECT {UNLOCK}", [name])
-        except BaseException:
-            await connection.close()  # a connection that returned to the pool would keep the lock
-            raise
+    return BlockingConnection.connect(url, autocommit=True, row_factory=dict_row, **KEEPALIVE, **options)
 
 
 class Wakeups:
@@ -131,8 +183,3 @@ class Wakeups:
             async for notification in connection.notifies():
                 if notification.payload in self._events:
                     self._events[notification.payload].set()
-
-
-async def notify(connection: Connection, stage: str) -> None:
-    """Wake a stage of every bot when this transaction commits."""
-    await connection.execute("SELECT pg_notify(%s, %s)", [CHANNEL, stage])

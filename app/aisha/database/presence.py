@@ -16,8 +16,9 @@ from typing import NoReturn, Self
 import psycopg
 import structlog
 
-from aisha.database.connect import DURABLE, Connection, Wakeups, connect_async, notify
-from aisha.database.lease import TTL_SECONDS, Lease
+from aisha.database import bots, leases
+from aisha.database.connect import Connection, Wakeups, connect_async
+from aisha.database.leases import Lease
 
 log = structlog.get_logger(__name__)
 
@@ -26,25 +27,6 @@ BEAT_SECONDS = 1
 ABSENT_SECONDS = 2
 SHUT_OUT_STATUS = 75
 """Exit status of a process that was shut out: EX_TEMPFAIL of sysexits.h, which asks to be started again."""
-
-PREFIX = "aisha-bot/"
-EXPIRES = f"clock_timestamp() + interval '{TTL_SECONDS} seconds'"
-JOIN = f"INSERT INTO bots (id, mode, expires) VALUES (%s, %s, {EXPIRES})"  # noqa: S608 - of constants
-RENEW = f"UPDATE bots SET expires = {EXPIRES} WHERE id = %s RETURNING id"  # noqa: S608 - of constants
-SILENT = """
-    SELECT id, expires < clock_timestamp() AS lapsed FROM bots
-    WHERE id <> %s AND (expires < clock_timestamp() OR NOT EXISTS (
-        SELECT FROM pg_stat_activity WHERE application_name = id AND datname = current_database()))
-"""
-REMOVE = """
-    DELETE FROM bots WHERE id = ANY(%(gone)s) OR id = ANY(%(lapsed)s) AND expires < clock_timestamp() RETURNING id
-"""
-FREE_LEASES = "UPDATE leases SET holder = NULL, caught_up = false WHERE holder = ANY(%s)"
-END_SESSIONS = f"""
-    SELECT application_name AS id, pg_terminate_backend(pid) FROM pg_stat_activity
-    WHERE application_name LIKE '{PREFIX}%' AND datname = current_database() AND usename = current_user
-        AND NOT EXISTS (SELECT FROM bots WHERE id = application_name)
-"""  # noqa: S608 - of constants
 
 
 class LapsedError(Exception):
@@ -65,7 +47,7 @@ class Presence:
     """
 
     def __init__(self, url: str, mode: str, wakeups: Wakeups) -> None:
-        self.id = f"{PREFIX}{socket.gethostname()[:24]}/{os.getpid()}/{secrets.token_hex(4)}"
+        self.id = f"{bots.PREFIX}{socket.gethostname()[:24]}/{os.getpid()}/{secrets.token_hex(4)}"
         self.leases: list[Lease] = []
         self._url = url
         self._mode = mode
@@ -76,8 +58,8 @@ class Presence:
     async def __aenter__(self) -> Self:
         asked = boottime()
         async with await connect_async(self._url) as connection:
-            await connection.execute(JOIN, [self.id, self._mode])
-        self._valid_until = asked + TTL_SECONDS - MARGIN_SECONDS
+            await connection.run(bots.join(self.id, self._mode))
+        self._valid_until = asked + bots.TTL_SECONDS - MARGIN_SECONDS
         return self
 
     async def __aexit__(
@@ -85,7 +67,7 @@ class Presence:
     ) -> None:
         try:
             async with await connect_async(self._url) as connection:
-                await self._free_leases(connection, await self._remove(connection, gone=[self.id]))
+                await connection.run(leases.free(await _remove(connection, gone=[self.id])))
         except psycopg.Error as failure:
             log.warning("left without a word, the database is away", error=str(failure))
 
@@ -101,8 +83,7 @@ class Presence:
 
     async def admit(self, connection: Connection) -> None:
         """Let a new session be used, unless this process was shut out meanwhile."""
-        row = await (await connection.execute("SELECT id FROM bots WHERE id = %s", [self.id])).fetchone()
-        if not row:
+        if not await connection.one(bots.present(self.id)):
             self._shut_out()
 
     async def keep(self) -> None:
@@ -119,40 +100,35 @@ class Presence:
 
     async def _beat(self, connection: Connection) -> None:
         asked = boottime()
-        if not await (await connection.execute(RENEW, [self.id])).fetchone():
+        if not await connection.run(bots.renew(self.id)):
             self._shut_out()
         await self._shut_others_out(connection)
         for lease in self.leases:
             await lease.beat(connection)
-        self._valid_until = asked + TTL_SECONDS - MARGIN_SECONDS
+        self._valid_until = asked + bots.TTL_SECONDS - MARGIN_SECONDS
 
     async def _shut_others_out(self, connection: Connection) -> None:
-        silent = await (await connection.execute(SILENT, [self.id])).fetchall()
+        silent = await connection.all(bots.silent(besides=self.id))
         now = boottime()
         self._absent_since = {
-            row["id"]: self._absent_since.get(row["id"], now) for row in silent if not row["lapsed"]
+            other.id: self._absent_since.get(other.id, now) for other in silent if not other.lapsed
         }
         gone = [one for one, since in self._absent_since.items() if now - since >= ABSENT_SECONDS]
-        lapsed = [row["id"] for row in silent if row["lapsed"]]
-        removed = await self._remove(connection, gone, lapsed) if gone or lapsed else []
-        await connection.execute(END_SESSIONS)
+        lapsed = [other.id for other in silent if other.lapsed]
+        removed = await _remove(connection, gone, lapsed) if gone or lapsed else []
+        await connection.run(bots.end_sessions())
         if removed:
-            await self._free_leases(connection, removed)
+            await connection.run(leases.free(removed))
             log.warning("bots have fallen silent and are shut out", bots=removed)
-
-    async def _remove(self, connection: Connection, gone: list[str], lapsed: Sequence[str] = ()) -> list[str]:
-        async with connection.transaction():
-            await connection.execute(DURABLE)
-            rows = await (await connection.execute(REMOVE, {"gone": gone, "lapsed": list(lapsed)})).fetchall()
-        return [str(row["id"]) for row in rows]
-
-    async def _free_leases(self, connection: Connection, removed: list[str]) -> None:
-        await connection.execute(FREE_LEASES, [removed])
-        await notify(connection, "lease")
 
     def _shut_out(self) -> NoReturn:
         log.critical("shut out by another bot after a silence; ending, to be started anew", bot=self.id)
         os._exit(SHUT_OUT_STATUS)
+
+
+async def _remove(connection: Connection, gone: Sequence[str], lapsed: Sequence[str] = ()) -> list[str]:
+    async with connection.durable():
+        return await connection.all(bots.remove(gone, lapsed))
 
 
 def boottime() -> float:

@@ -9,20 +9,15 @@ import structlog
 from aiogram import Bot
 from aiogram.exceptions import TelegramBadRequest
 
+from aisha.database import outbox
 from aisha.database.connect import Connection
-from aisha.deliver.calls import Row, edit
+from aisha.database.outbox import Outgoing
+from aisha.deliver.calls import edit
 
 log = structlog.get_logger(__name__)
 
 PROBES = 300
 PROBE_MARGIN = 20
-KNOWN_IDS = """
-    SELECT message_id AS id, chat_id = %(chat_id)s AS here FROM inbox WHERE message_id > %(after)s AND {scope}
-    UNION SELECT sent_id, chat_id = %(chat_id)s FROM outbox WHERE sent_id > %(after)s AND {scope}
-"""
-# Private chats and basic groups share one counter of message ids; a supergroup or channel has its own.
-SHARED_COUNTER = "chat_id > -1000000000000"
-OWN_COUNTER = "chat_id = %(chat_id)s"
 
 
 class Doubts:
@@ -31,25 +26,25 @@ class Doubts:
     def __init__(self) -> None:
         self._refused: dict[int, set[int]] = {}
 
-    async def resolve(self, bot: Bot, connection: Connection, row: Row) -> int | None:
+    async def resolve(self, bot: Bot, connection: Connection, row: Outgoing) -> int | None:
         """Return the id of the row's message, which then shows the row's text, or None when it was never sent.
 
         Raises:
             TelegramAPIError: Telegram cannot tell now; the doubt remains.
         """
-        refused = self._refused.setdefault(row["id"], set())
+        refused = self._refused.setdefault(row.id, set())
         found = None
         for candidate in await _candidates(connection, row):
             if candidate not in refused and await _is_ours(bot, row, candidate):
                 found = candidate
                 break
             refused.add(candidate)
-        self._refused.pop(row["id"], None)
+        self._refused.pop(row.id, None)
         log.info("an interrupted sending is settled", sent_id=found)
         return found
 
 
-async def _is_ours(bot: Bot, row: Row, message_id: int) -> bool:
+async def _is_ours(bot: Bot, row: Outgoing, message_id: int) -> bool:
     try:
         await edit(bot, row, message_id)
     except TelegramBadRequest:
@@ -57,18 +52,17 @@ async def _is_ours(bot: Bot, row: Row, message_id: int) -> bool:
     return True
 
 
-async def _candidates(connection: Connection, row: Row) -> list[int]:
+async def _candidates(connection: Connection, row: Outgoing) -> list[int]:
     """Return the ids that an interrupted sending may have got, the likely ones first.
 
     They lie above `after_id`, and none is known in this chat. One that is known in another chat may still be this
     chat's on a server that counts per chat, so it comes last.
     """
-    supergroup = row["chat_id"] <= -1_000_000_000_000
-    query = KNOWN_IDS.format(scope=OWN_COUNTER if supergroup else SHARED_COUNTER)
-    cursor = await connection.execute(query, {"after": row["after_id"], "chat_id": row["chat_id"]})
-    rows = await cursor.fetchall()
-    here = {known["id"] for known in rows if known["here"]}
-    elsewhere = {known["id"] for known in rows} - here
-    highest = max(here | elsewhere, default=row["after_id"]) + PROBE_MARGIN
-    free = [candidate for candidate in range(row["after_id"] + 1, highest + 1) if candidate not in here]
+    assert row.after_id is not None  # committed with the intent
+    after = row.after_id
+    known = await connection.all(outbox.known_ids(row.chat_id, after))
+    here = {each.id for each in known if each.here}
+    elsewhere = {each.id for each in known} - here
+    highest = max(here | elsewhere, default=after) + PROBE_MARGIN
+    free = [candidate for candidate in range(after + 1, highest + 1) if candidate not in here]
     return sorted(free, key=lambda candidate: (candidate in elsewhere, candidate))[:PROBES]

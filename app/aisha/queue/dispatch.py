@@ -1,7 +1,6 @@
 """Gives jobs from PostgreSQL to Redis: few at a time, and fairly among users."""
 
 import asyncio
-from typing import Any
 
 import structlog
 from redis import Redis
@@ -9,8 +8,10 @@ from redis.exceptions import RedisError
 from rq import Queue
 
 from aisha import metrics
+from aisha.database import jobs, locks, messages, workers
 from aisha.database.connect import Pool
-from aisha.queue.lanes import LANES, queues
+from aisha.database.jobs import Dispatch, Lane
+from aisha.lanes import LANES, queues
 
 log = structlog.get_logger(__name__)
 
@@ -22,25 +23,8 @@ one release later still, when no worker or job in Redis has the old path any mor
 
 JOB_TIMEOUT_FLOOR = 300
 RESULT_SECONDS = 60
-# A lane holds twice what the workers do at once: enough that none idles, few enough that a newcomer is soon served.
-DEPTH = """
-    SELECT greatest(2 * coalesce(sum(concurrency), 0), 4) AS depth FROM workers
-    WHERE seen_at > now() - interval '45 seconds'
-"""
-# A user's n-th job counts as n-th also when the ones before it are queued or running, so turns go round the users.
-TAKE = """
-    UPDATE jobs SET state = 'queued', queued_at = now(), dispatches = dispatches + 1
-    WHERE state = 'waiting' AND id IN (
-        SELECT id FROM (
-            SELECT id, state, not_before,
-                   row_number() OVER (PARTITION BY user_id ORDER BY state = 'waiting', id) AS turn
-            FROM jobs WHERE lane = %(lane)s AND state <> 'done'
-        ) AS turns
-        WHERE state = 'waiting' AND not_before <= now() ORDER BY turn, id
-        LIMIT greatest(0, %(depth)s - (SELECT count(*) FROM jobs WHERE lane = %(lane)s AND state = 'queued')))
-    RETURNING id, dispatches, seconds, lane, message
-"""
-MARK_MESSAGES = "UPDATE messages SET queued_at = coalesce(queued_at, now()) WHERE id = ANY(%s)"
+LOCK = "dispatch"
+LEAST_DEPTH = 4
 
 
 class Dispatcher:
@@ -60,17 +44,16 @@ class Dispatcher:
             if taken := await self._take(lane):
                 await self._enqueue(self._queues[lane], taken)
 
-    async def _take(self, lane: str) -> list[dict[str, Any]]:
+    async def _take(self, lane: Lane) -> list[Dispatch]:
         async with self._pool.connection() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('dispatch', 0))")
-            depth = await (await connection.execute(DEPTH)).fetchone()
-            assert depth
-            taken = await (await connection.execute(TAKE, {"lane": lane, "depth": depth["depth"]})).fetchall()
+            await connection.run(locks.acquire_for_transaction(LOCK))
+            depth = lane_depth(await connection.only(workers.capacity()))
+            taken = await connection.all(jobs.take(lane, depth))
             if taken:
-                await connection.execute(MARK_MESSAGES, [[job["message"] for job in taken]])
-        return sorted(taken, key=lambda job: int(job["id"]))
+                await connection.run(messages.queued([job.message for job in taken]))
+        return sorted(taken, key=lambda job: job.id)
 
-    async def _enqueue(self, queue: Queue, taken: list[dict[str, Any]]) -> None:
+    async def _enqueue(self, queue: Queue, taken: list[Dispatch]) -> None:
         try:
             await asyncio.to_thread(_enqueue_all, queue, taken)
         except RedisError as error:
@@ -78,9 +61,17 @@ class Dispatcher:
         metrics.DISPATCHED.labels(queue.name).inc(len(taken))
 
 
-def rq_id(job: dict[str, Any]) -> str:
+def lane_depth(capacity: int) -> int:
+    """Return how many jobs a lane of Redis holds: twice what the workers do at once, so that none of them idles.
+
+    Few enough that a newcomer is soon served.
+    """
+    return max(2 * capacity, LEAST_DEPTH)
+
+
+def rq_id(job: Dispatch) -> str:
     """Return the RQ id of one dispatch of a job; each dispatch has its own."""
-    return f"{job['id']}-{job['dispatches']}"
+    return f"{job.id}-{job.dispatches}"
 
 
 def job_timeout(seconds: float | None) -> int:
@@ -88,17 +79,17 @@ def job_timeout(seconds: float | None) -> int:
     return JOB_TIMEOUT_FLOOR + int((seconds or 4 * 3600) * 2)
 
 
-def _enqueue_all(queue: Queue, taken: list[dict[str, Any]]) -> None:
+def _enqueue_all(queue: Queue, taken: list[Dispatch]) -> None:
     queue.enqueue_many(
         [
             Queue.prepare_data(
                 JOB_FUNCTION,
-                args=[job["id"]],
+                args=[job.id],
                 job_id=rq_id(job),
-                timeout=job_timeout(job["seconds"]),
+                timeout=job_timeout(job.seconds),
                 result_ttl=0,
                 failure_ttl=RESULT_SECONDS,
-                description=f"job {job['id']} of message {job['message']}",
+                description=f"job {job.id} of message {job.message}",
             )
             for job in taken
         ]

@@ -7,28 +7,16 @@ from redis import Redis
 from rq import Queue
 
 from aisha import metrics
-from aisha.database.connect import LOCK, Connection, Pool, notify
+from aisha.database import jobs, locks, messages
+from aisha.database.connect import Connection, Pool
+from aisha.database.jobs import Loss
+from aisha.database.statement import Statement
+from aisha.lanes import queues
 from aisha.queue.dispatch import rq_id
-from aisha.queue.lanes import queues
 
 log = structlog.get_logger(__name__)
 
 MAX_ATTEMPTS = 5
-QUEUED = "SELECT id, dispatches FROM jobs WHERE state = 'queued' AND queued_at < now() - interval '2 seconds'"
-STARTED = "SELECT id FROM jobs WHERE state = 'started' AND started_at < now() - interval '1 second'"
-RETURN_JOB = """
-    UPDATE jobs SET state = 'waiting', error = %(reason)s,
-        not_before = now() + make_interval(secs => least(5 * greatest(attempts - 1, 0) ^ 2, 60))
-    WHERE id = %(id)s AND state = %(state)s AND dispatches = coalesce(%(dispatches)s, dispatches)
-    RETURNING message, attempts
-"""
-GIVE_UP = """
-    UPDATE messages SET state = 'transcribed', transcribed_at = now(), outcome = 'failed', error = %s
-    WHERE id = %s AND state IN ('stored', 'transcribing')
-"""
-END_JOBS = (
-    "UPDATE jobs SET state = 'done', finished_at = now(), error = %s WHERE message = %s AND state <> 'done'"
-)
 
 
 class Reconciler:
@@ -56,42 +44,34 @@ class Reconciler:
             await self._find_abandoned(connection)
 
     async def _find_forgotten(self, connection: Connection) -> None:
-        jobs = await (await connection.execute(QUEUED)).fetchall()
-        carried = await asyncio.to_thread(_carried, self._queues) if jobs else set()
-        missing = {rq_id(job): job for job in jobs if rq_id(job) not in carried}
+        queued = await connection.all(jobs.queued())
+        carried = await asyncio.to_thread(_carried, self._queues) if queued else set()
+        missing = {rq_id(job): job for job in queued if rq_id(job) not in carried}
         for name in missing.keys() & self._missing:
             job = missing[name]
             async with connection.transaction():
-                await self._return(connection, job["id"], "queued", "forgotten", job["dispatches"])
+                await self._return(connection, job.id, "forgotten", jobs.forgotten(job.id, job.dispatches))
         self._missing = set(missing)
 
     async def _find_abandoned(self, connection: Connection) -> None:
-        for job in await (await connection.execute(STARTED)).fetchall():
+        for job in await connection.all(jobs.started()):
             async with connection.transaction():
-                free = await (
-                    await connection.execute(
-                        f"SELECT {LOCK.replace('lock(', 'xact_lock(')} AS got", [f"job:{job['id']}"]
-                    )
-                ).fetchone()
-                if free and free["got"]:
-                    await self._return(connection, job["id"], "started", "abandoned")
+                if await connection.only(locks.try_acquire_for_transaction(jobs.lock_name(job))):
+                    await self._return(connection, job, "abandoned", jobs.abandoned(job))
 
     async def _return(
-        self, connection: Connection, job: int, state: str, reason: str, dispatches: int | None = None
+        self, connection: Connection, job: int, reason: str, returning: Statement[Loss]
     ) -> None:
-        values = {"id": job, "state": state, "reason": reason, "dispatches": dispatches}
-        row = await (await connection.execute(RETURN_JOB, values)).fetchone()
-        if not row:
+        lost = await connection.one(returning)
+        if not lost:
             return
         metrics.RECONCILED.labels(reason).inc()
-        log.warning("job returned to the queue", job=job, message=row["message"], reason=reason)
-        if row["attempts"] >= MAX_ATTEMPTS:
-            error = f"{row['attempts']} work-horses died over it"
-            log.error("message given up", message=row["message"], error=error)
-            await connection.execute(END_JOBS, [error, row["message"]])
-            await connection.execute(GIVE_UP, [error, row["message"]])
-            await notify(connection, "answer")
-        await notify(connection, "dispatch")
+        log.warning("job returned to the queue", job=job, message=lost.message, reason=reason)
+        if lost.attempts >= MAX_ATTEMPTS:
+            error = f"{lost.attempts} work-horses died over it"
+            log.error("message given up", message=lost.message, error=error)
+            await connection.run(jobs.give_up(lost.message, error))
+            await connection.run(messages.transcribed(lost.message, "failed", error=error))
 
 
 def _carried(lanes: list[Queue]) -> set[str]:

@@ -7,11 +7,11 @@ import click
 import psycopg
 
 from aisha import logs, settings
-from aisha.database.connect import LOST, Connection, connect_async
-from aisha.database.lease import ABSTAIN_SECONDS, ask_back
+from aisha.database import leases
+from aisha.database.connect import LOST, connect_async
+from aisha.database.leases import ABSTAIN_SECONDS
 from aisha.errors import ServiceError
 
-HOLDER = "SELECT holder FROM leases WHERE name = 'poll' AND expires > clock_timestamp()"
 LOOK_SECONDS = 0.02
 
 
@@ -23,21 +23,16 @@ async def handover(url: str) -> str:
     """
     try:
         async with await connect_async(url) as connection:
-            if not (before := await ask_back(connection, "poll")):
+            if not (before := await connection.one(leases.ask_back("poll"))):
                 return "no bot polls"
             began = time.monotonic()
             while time.monotonic() - began < ABSTAIN_SECONDS:
-                if (holder := await _holder(connection)) not in (None, before):
+                if (holder := await connection.one(leases.holder("poll"))) not in (None, before):
                     return f"{holder} polls instead of {before}, after {time.monotonic() - began:.2f} s"
                 await asyncio.sleep(LOOK_SECONDS)
     except (*LOST, psycopg.errors.UndefinedTable) as error:
         raise ServiceError(f"cannot ask the database of AISHA_DATABASE_URL: {error}") from None
     raise ServiceError(f"no other bot took over from {before}; it polls on")
-
-
-async def _holder(connection: Connection) -> str | None:
-    row = await (await connection.execute(HOLDER)).fetchone()
-    return row["holder"] if row else None
 
 
 @click.command("handover")

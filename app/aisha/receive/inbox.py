@@ -8,14 +8,13 @@ import structlog
 from aiogram import Bot, Dispatcher
 from aiogram.dispatcher.event.bases import UNHANDLED
 from aiogram.types import Update
-from psycopg.types.json import Jsonb
 from pydantic import ValidationError
 
 from aisha import metrics, texts
-from aisha.database.connect import DURABLE, Connection, Pool, Wakeups
-from aisha.database.lease import Lease
+from aisha.database import inbox, outbox
+from aisha.database.connect import Connection, Pool, Wakeups
+from aisha.database.leases import Lease
 from aisha.database.presence import LapsedError
-from aisha.deliver.answer import reply
 
 log = structlog.get_logger(__name__)
 
@@ -24,14 +23,6 @@ STATUS_SECONDS = 0.06
 """So long a status message waits for the file to be stored first: the answer depends on that, not on the status."""
 
 RECORDINGS = ("voice", "audio", "video_note", "video")
-COMMIT = """
-    INSERT INTO inbox (update_id, update, chat_id, message_id) VALUES (%s, %s, %s, %s)
-    ON CONFLICT (update_id) DO NOTHING
-"""
-NEXT = """
-    SELECT update_id, update, attempts, chat_id, message_id FROM inbox WHERE handled_at IS NULL
-    ORDER BY update_id LIMIT 1 FOR UPDATE SKIP LOCKED
-"""
 
 
 async def commit(pool: Pool, updates: list[dict[str, Any]], source: str, lease: Lease | None = None) -> None:
@@ -40,15 +31,13 @@ async def commit(pool: Pool, updates: list[dict[str, Any]], source: str, lease: 
     Raises:
         LostLeaseError: the lease that the batch depends on is another's, so nothing was committed.
     """
-    rows = [[update["update_id"], Jsonb(_storable(update)), *_position(update)] for update in updates]
-    async with pool.connection() as connection, connection.transaction(), connection.cursor() as cursor:
-        await cursor.execute(DURABLE)
+    additions = [inbox.add(update["update_id"], _storable(update), *_position(update)) for update in updates]
+    async with pool.connection() as connection, connection.durable():
         if lease:
             await lease.prove(connection)
-        await cursor.executemany(COMMIT, rows)
-        new = max(cursor.rowcount, 0)
+        new = await connection.run_each(additions)
     metrics.UPDATES.labels(source).inc(new)
-    metrics.DUPLICATES.inc(len(rows) - new)
+    metrics.DUPLICATES.inc(len(additions) - new)
 
 
 def _position(update: dict[str, Any]) -> tuple[int | None, int | None]:
@@ -99,38 +88,33 @@ class Handler:
 
     async def _handle_next(self) -> bool:
         async with self._pool.connection() as connection, connection.transaction():
-            row = await (await connection.execute(NEXT)).fetchone()
+            row = await connection.one(inbox.next_unhandled())
             if not row:
                 return False
-            error = None
-            with structlog.contextvars.bound_contextvars(update_id=row["update_id"]):
+            error, last = None, row.attempts + 1 >= ATTEMPTS
+            with structlog.contextvars.bound_contextvars(update_id=row.update_id):
                 try:
                     async with connection.transaction():
-                        update = Update.model_validate(row["update"], context={"bot": self._bot})
+                        update = Update.model_validate(row.update, context={"bot": self._bot})
                         result = await self._dispatcher.feed_update(
-                            self._bot, update, connection=connection, update_id=row["update_id"]
+                            self._bot, update, connection=connection, update_id=row.update_id
                         )
                         if result is UNHANDLED:
-                            log.info("no handler for this update", keys=sorted(row["update"]))
+                            log.info("no handler for this update", keys=sorted(row.update))
                 except ValidationError as invalid:
                     error = f"not an update as the Bot API describes it: {invalid.error_count()} errors"
-                    log.warning("update ignored", reason=error, update_keys=sorted(row["update"]))
-                    row["attempts"] = ATTEMPTS
+                    log.warning("update ignored", reason=error, update_keys=sorted(row.update))
+                    last = True
                 except LapsedError:
                     raise
                 except Exception as failure:
                     if isinstance(failure, psycopg.Error) and not isinstance(failure, psycopg.DataError):
                         raise  # the database's fault or the schema's, not this update's
                     error = f"{type(failure).__name__}: {failure}"
-                    log.exception("handling an update failed", attempt=row["attempts"] + 1)
-            done = error is None or row["attempts"] + 1 >= ATTEMPTS
-            if error and done:
+                    log.exception("handling an update failed", attempt=row.attempts + 1)
+            if error and last:
                 await _apologise(connection, row)
-            await connection.execute(
-                "UPDATE inbox SET attempts = attempts + 1, error = %s,"
-                " handled_at = CASE WHEN %s THEN now() END WHERE update_id = %s",
-                [error, done, row["update_id"]],
-            )
+            await connection.run(inbox.tried(row.update_id, error, handled=error is None or last))
         self._wakeups.wake("store")
         self._wakeups.wake("answer")
         asyncio.get_running_loop().call_later(STATUS_SECONDS, self._wakeups.wake, "send")
@@ -138,12 +122,12 @@ class Handler:
         return True
 
 
-async def _apologise(connection: Connection, row: dict[str, Any]) -> None:
+async def _apologise(connection: Connection, row: inbox.Unhandled) -> None:
     """Tell whoever sent a recording that it could not be handled; nothing else is worth a word."""
-    message = row["update"].get("message")
-    if row["chat_id"] is None or not any(message.get(kind) for kind in RECORDINGS):
+    message = row.update.get("message") or {}
+    if row.chat_id is None or not any(message.get(kind) for kind in RECORDINGS):
         return
     sender = message.get("from")
     code = sender.get("language_code") if isinstance(sender, dict) else None
     text = texts.say("failed", texts.interface(code if isinstance(code, str) else None))
-    await reply(connection, row["chat_id"], text, reply_to=row["message_id"])
+    await connection.run(outbox.reply(row.chat_id, text, reply_to=row.message_id))

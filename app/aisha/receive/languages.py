@@ -9,8 +9,8 @@ from aiogram.filters import Command
 from aiogram.types import CallbackQuery, Chat, Message, User
 
 from aisha import texts
+from aisha.database import chats, outbox, workers
 from aisha.database.connect import Connection
-from aisha.deliver.answer import reply
 from aisha.models.catalogue import LANGUAGES
 from aisha.settings import Settings
 
@@ -18,7 +18,6 @@ router = Router(name="languages")
 
 PREFIX = "language:"
 CALLBACK_SECONDS = 3
-HEARD = "SELECT DISTINCT unnest(languages) AS code FROM workers WHERE seen_at > now() - interval '1 hour'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +35,9 @@ class Reader:
 
 async def reader_of(connection: Connection, settings: Settings, chat: Chat, user: User | None) -> Reader:
     """Return a chat's reader: the chosen language, else the user's own if the workers hear it, else the default."""
-    row = await (
-        await connection.execute("SELECT language FROM chats WHERE chat_id = %s", [chat.id])
-    ).fetchone()
+    chosen = await connection.one(chats.language(chat.id))
     code = user.language_code if user else None
     own = (code or "").split("-")[0].lower()
-    chosen = row["language"] if row else None
     if not chosen:
         chosen = own if own in await heard(connection, settings) else settings.default_language
     return Reader(texts.interface(code), chosen)
@@ -49,8 +45,7 @@ async def reader_of(connection: Connection, settings: Settings, chat: Chat, user
 
 async def heard(connection: Connection, settings: Settings) -> list[str]:
     """Return the languages that the workers hear, in the catalogue's order."""
-    rows = await (await connection.execute(HEARD)).fetchall()
-    codes = {row["code"] for row in rows} or {settings.default_language}
+    codes = await connection.all(workers.languages()) or [settings.default_language]
     return sorted(codes, key=lambda code: (list(LANGUAGES).index(code) if code in LANGUAGES else 99, code))
 
 
@@ -69,12 +64,8 @@ async def offer_languages(message: Message, connection: Connection, settings: Se
     codes = await heard(connection, settings)
     key = "language" if len(codes) > 1 or codes != [reader.language] else "language_only"
     text = texts.say(key, reader.interface, language=reader.language_name)
-    await reply(
-        connection,
-        message.chat.id,
-        text,
-        markup=_keyboard(codes, reader.language) if key == "language" else None,
-    )
+    markup = _keyboard(codes, reader.language) if key == "language" else None
+    await connection.run(outbox.reply(message.chat.id, text, markup=markup))
 
 
 @router.callback_query(F.data.startswith(PREFIX))
@@ -88,15 +79,9 @@ async def choose_language(query: CallbackQuery, connection: Connection, settings
     await answer_callback(query, text)
     if not query.message or not known:
         return
-    await connection.execute(
-        "INSERT INTO chats (chat_id, language) VALUES (%s, %s)"
-        " ON CONFLICT (chat_id) DO UPDATE SET language = excluded.language",
-        [query.message.chat.id, code],
-    )
-    await connection.execute(
-        "UPDATE outbox SET text = %s, markup = NULL, version = version + 1 WHERE chat_id = %s AND sent_id = %s",
-        [text, query.message.chat.id, query.message.message_id],
-    )
+    chat_id = query.message.chat.id
+    await connection.run(chats.choose(chat_id, code))
+    await connection.run(outbox.replace_buttons(chat_id, query.message.message_id, text))
 
 
 async def answer_callback(query: CallbackQuery, text: str | None = None) -> None:

@@ -2,21 +2,11 @@
 
 import structlog
 
+from aisha.database import receiving
 from aisha.database.connect import Connection
 from aisha.settings import Mode
 
 log = structlog.get_logger(__name__)
-
-WEBHOOK_LOCK = "webhook"
-"""The lock of whoever sets or removes Telegram's webhook."""
-
-RECORDED = "SELECT mode FROM receiving"
-
-
-async def recorded(connection: Connection) -> Mode | None:
-    """Return the mode that Telegram was told; None when nobody has told it any, as on a developer's machine."""
-    row = await (await connection.execute(RECORDED)).fetchone()
-    return row["mode"] if row else None
 
 
 class Agreement:
@@ -28,7 +18,7 @@ class Agreement:
 
     async def reached(self, connection: Connection) -> bool:
         """Look once."""
-        found = await recorded(connection)
+        found = await connection.one(receiving.mode())
         agreed = found in (None, self._mode)
         if agreed != self._agreed:
             self._agreed = agreed

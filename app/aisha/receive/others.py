@@ -6,8 +6,8 @@ from aiogram.enums import ChatType, ContentType
 from aiogram.types import CallbackQuery, Message
 
 from aisha import texts
+from aisha.database import outbox
 from aisha.database.connect import Connection
-from aisha.deliver.answer import reply
 from aisha.receive.languages import answer_callback
 
 router = Router(name="others")
@@ -35,7 +35,7 @@ async def hint(message: Message, connection: Connection) -> None:
     """Say what to send instead."""
     interface = texts.interface(message.from_user.language_code if message.from_user else None)
     key = "not_media" if message.document and not message.animation else "send_recording"
-    await reply(connection, message.chat.id, texts.say(key, interface))
+    await connection.run(outbox.reply(message.chat.id, texts.say(key, interface)))
 
 
 @router.edited_message()

@@ -15,19 +15,19 @@ from aiogram.exceptions import (
 from aiogram.methods.base import TelegramMethod
 
 from aisha import metrics
-from aisha.database.connect import Pool, Wakeups, locked
-from aisha.database.lease import Lease, LostLeaseError
+from aisha.database import leases, receiving
+from aisha.database.connect import Pool, Wakeups
+from aisha.database.leases import Lease, LostLeaseError
+from aisha.database.locks import locked
 from aisha.database.presence import LapsedError
 from aisha.errors import SettingsError
 from aisha.receive.inbox import commit
-from aisha.receive.mode import WEBHOOK_LOCK, recorded
 
 log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 30
 BATCH = 100
 ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
-CAUGHT_UP = "UPDATE leases SET caught_up = %s WHERE name = 'poll' AND token = %s"
 
 
 class GetRawUpdates(TelegramMethod[list[dict[str, Any]]]):
@@ -121,7 +121,7 @@ class Poller:
             self._wakeups.wake("handle")
         if (caught_up := len(updates) < BATCH) != self._caught_up:
             async with self._pool.connection() as connection:
-                await connection.execute(CAUGHT_UP, [caught_up, self._term])
+                await connection.run(leases.note_caught_up(self._term, caught_up=caught_up))
             self._caught_up = caught_up
 
     async def _conflict(self, error: TelegramConflictError) -> None:
@@ -137,8 +137,8 @@ class Poller:
 
     async def _remove_webhook(self) -> None:
         """Remove a webhook, keeping its updates, unless it is being set or is wanted by now."""
-        async with locked(self._pool, WEBHOOK_LOCK) as connection:
-            if connection and await recorded(connection) != "webhook":
+        async with locked(self._pool, receiving.LOCK) as connection:
+            if connection and await connection.one(receiving.mode()) != "webhook":
                 log.warning("a webhook was set, removing it: this bot polls")
                 await self._bot.delete_webhook(drop_pending_updates=False)
                 return

@@ -15,21 +15,14 @@ from aiogram.exceptions import AiogramError, TelegramUnauthorizedError
 from aiogram.types import BufferedInputFile, WebhookInfo
 
 from aisha import logs, settings
-from aisha.database.connect import LOST, UNLOCK, Connection, connect_async, notify
+from aisha.database import locks, receiving
+from aisha.database.connect import LOST, Connection, connect_async
 from aisha.errors import ServiceError
-from aisha.receive.mode import WEBHOOK_LOCK
 from aisha.receive.polling import ALLOWED_UPDATES, refused_token
 from aisha.settings import Settings
 
 MAX_CONNECTIONS = 100
 """The most posts that Telegram has under way at once (Bot API, setWebhook)."""
-
-LOCK = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
-RECORD_MODE = """
-    INSERT INTO receiving (mode) VALUES (%s)
-    ON CONFLICT (single) DO UPDATE SET mode = excluded.mode, changed_at = now()
-"""
-RECORD_SECRET = "UPDATE receiving SET secret_digest = %s"  # noqa: S105 - of a digest
 
 
 class Registration:
@@ -50,14 +43,13 @@ class Registration:
 
     async def sync(self) -> str:
         """Bring about the agreement and return what was done, in words."""
-        await self._connection.execute(LOCK, [WEBHOOK_LOCK])
+        await self._connection.run(locks.acquire(receiving.LOCK))
         try:
-            await self._connection.execute(RECORD_MODE, [self._settings.bot_mode])
-            await notify(self._connection, "lease")
+            await self._connection.run(receiving.record_mode(self._settings.bot_mode))
             known = await self._bot.get_webhook_info()
             return await (self._set(known) if self._settings.bot_mode == "webhook" else self._delete(known))
         finally:
-            await self._connection.execute(f"SELECT {UNLOCK}", [WEBHOOK_LOCK])
+            await self._connection.run(locks.release(receiving.LOCK))
 
     async def _set(self, known: WebhookInfo) -> str:
         differing = await self._differing(known)
@@ -72,7 +64,7 @@ class Registration:
             secret_token=self._settings.secret("webhook_secret"),
             drop_pending_updates=False,
         )
-        await self._connection.execute(RECORD_SECRET, [":".join(self._digests).rstrip(":")])
+        await self._connection.run(receiving.record_digest(":".join(self._digests).rstrip(":")))
         return f"webhook set to {self._url} (differed: {', '.join(differing)})"
 
     async def _delete(self, known: WebhookInfo) -> str:
@@ -82,8 +74,7 @@ class Registration:
         return f"webhook {known.url} deleted: the bot polls ({known.pending_update_count} updates wait)"
 
     async def _differing(self, known: WebhookInfo) -> list[str]:
-        row = await (await self._connection.execute("SELECT secret_digest FROM receiving")).fetchone()
-        recorded = ((row and row["secret_digest"]) or "").split(":")
+        recorded = (await self._connection.one(receiving.digest()) or "").split(":")
         pairs = zip([*recorded, "", ""], self._digests, strict=False)
         secret, ip, certificate = (before == now for before, now in pairs)
         same = {

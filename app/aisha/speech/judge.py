@@ -7,11 +7,8 @@ recordings of speech, clean, quiet, over a telephone, with noise 5 and 10 dB bel
 single words, which noise had made others of (confidence 0.24). A sung vowel may pass as the word "ah".
 """
 
-from typing import Literal
-
+from aisha.outcomes import Outcome
 from aisha.speech.transcript import Transcript, Word
-
-Outcome = Literal["speech", "silence", "no_speech", "too_short"]
 
 SHORTEST = 0.3
 """Seconds; no word is shorter."""

@@ -7,49 +7,29 @@ import threading
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import structlog
 from aiogram import Bot
 from aiogram.exceptions import TelegramAPIError, TelegramRetryAfter
 
 from aisha import metrics
-from aisha.database.connect import LOST, Connection, Pool, Wakeups, locked, notify
+from aisha.database import jobs, messages
+from aisha.database.connect import LOST, Connection, Pool, Wakeups
+from aisha.database.locks import locked
+from aisha.database.messages import Message
 from aisha.database.presence import LapsedError
-from aisha.errors import AudioError, EmptyFileError, FileGoneError, TooLargeError
-from aisha.queue.lanes import lane_of
-from aisha.receive.recordings import answer_known, refuse
+from aisha.errors import AudioError
+from aisha.lanes import lane_of
+from aisha.objects import UNREACHABLE, Objects
+from aisha.outcomes import Outcome
 from aisha.settings import Settings
 from aisha.store.fetch import FetchInterruptedError, fetch, locate
-from aisha.store.objects import UNREACHABLE, Objects
 from aisha.tasks import end
 
 log = structlog.get_logger(__name__)
 
 STORERS = 8
 GIVE_UP = timedelta(hours=24)
-OUTCOMES: dict[type[AudioError], str] = {
-    EmptyFileError: "empty",
-    TooLargeError: "too_large",
-    FileGoneError: "gone",
-}
-DUE = """
-    SELECT id FROM messages WHERE state = 'received' AND store_after <= now() AND NOT id = ANY(%s)
-    ORDER BY id LIMIT %s
-"""
-STORED = """
-    UPDATE messages SET state = 'stored', stored_at = now(), object_key = %(key)s, file_size = %(size)s, error = NULL
-    WHERE id = %(id)s AND state = 'received'
-"""
-ADD_JOB = """
-    INSERT INTO jobs (message, user_id, lane, seconds, object_key)
-    VALUES (%(id)s, %(user_id)s, %(lane)s, %(seconds)s, %(key)s) ON CONFLICT DO NOTHING
-"""
-RETRY = """
-    UPDATE messages SET store_attempts = store_attempts + 1, error = %s,
-                        store_after = now() + make_interval(secs => %s)
-    WHERE id = %s AND state = 'received'
-"""
 
 
 class Storer:
@@ -75,11 +55,11 @@ class Storer:
         """Start a task for each message that is due, a few at a time."""
         async with self._pool.connection() as connection:
             free = STORERS - len(self._tasks)
-            rows = await (await connection.execute(DUE, [list(self._tasks), free])).fetchall()
-        for row in rows:
-            task = asyncio.create_task(self._serve(row["id"]))
-            self._tasks[row["id"]] = task
-            task.add_done_callback(partial(self._done, row["id"]))
+            due = await connection.all(messages.to_store(list(self._tasks), free))
+        for message in due:
+            task = asyncio.create_task(self._serve(message))
+            self._tasks[message] = task
+            task.add_done_callback(partial(self._done, message))
 
     async def close(self) -> None:
         """Stop at once, also the threads that copy: what was not stored is still `received`."""
@@ -103,16 +83,14 @@ class Storer:
                 await asyncio.sleep(0.5)
 
     async def _store(self, connection: Connection, message: int) -> None:
-        row = await (
-            await connection.execute("SELECT * FROM messages WHERE id = %s AND state = 'received'", [message])
-        ).fetchone()
+        row = await connection.one(messages.received(message))
         if not row:
             return
         try:
             await self._bring(connection, row)
         except AudioError as error:
-            metrics.STORED.labels(OUTCOMES[type(error)]).inc()
-            await refuse(connection, message, OUTCOMES[type(error)], str(error))
+            metrics.STORED.labels(error.outcome).inc()
+            await _refuse(connection, row, error.outcome, str(error))
         except TelegramRetryAfter as error:
             await self._later(connection, row, error, error.retry_after)
         except (FetchInterruptedError, TelegramAPIError, LapsedError, OSError, *UNREACHABLE) as error:
@@ -123,43 +101,40 @@ class Storer:
             log.exception("storing failed unexpectedly")
             await self._later(connection, row, error, _pause(row))
 
-    async def _bring(self, connection: Connection, row: dict[str, Any]) -> None:
-        path = await locate(self._bot, row["file_id"])
+    async def _bring(self, connection: Connection, row: Message) -> None:
+        path = await locate(self._bot, row.file_id)
         with await asyncio.to_thread(
             fetch, self._bot, path, self._settings.file_limit, self._spool_folder, self._closing
         ) as fetched:
             key = f"recordings/{fetched.sha256[:2]}/{fetched.sha256}"
-            if await answer_known(connection, row["id"], row["language"], object_key=key):
+            if await connection.run(messages.copy_known(row.id, row.language, object_key=key)):
+                log.info("answered from the database")
                 return
             await asyncio.to_thread(self._objects.put, key, fetched.spool, fetched.size)
-        job = {
-            "id": row["id"],
-            "user_id": row["user_id"],
-            "lane": lane_of(row["declared_seconds"], fetched.size),
-            "seconds": row["declared_seconds"],
-            "key": key,
-            "size": fetched.size,
-        }
+        lane = lane_of(row.declared_seconds, fetched.size)
         async with connection.transaction():
-            await connection.execute(STORED, job)
-            await connection.execute(ADD_JOB, job)
-            await notify(connection, "dispatch")
+            await connection.run(messages.stored(row.id, key, fetched.size))
+            await connection.run(jobs.add(row.id, row.user_id, lane, row.declared_seconds, key))
         self._wakeups.wake("dispatch")
         metrics.STORED.labels("stored").inc()
         metrics.STORED_BYTES.inc(fetched.size)
-        log.info("stored", bytes=fetched.size, lane=job["lane"])
+        log.info("stored", bytes=fetched.size, lane=lane)
 
-    async def _later(
-        self, connection: Connection, row: dict[str, Any], error: Exception, seconds: float
-    ) -> None:
-        if row["received_at"] < datetime.now(UTC) - GIVE_UP:
-            await refuse(connection, row["id"], "failed", f"not stored for a day: {error}")
+    async def _later(self, connection: Connection, row: Message, error: Exception, seconds: float) -> None:
+        if row.received_at < datetime.now(UTC) - GIVE_UP:
+            await _refuse(connection, row, "failed", f"not stored for a day: {error}")
             return
-        log.warning("storing is tried again", error=f"{type(error).__name__}: {error}", seconds=seconds)
+        reason = f"{type(error).__name__}: {error}"
+        log.warning("storing is tried again", error=reason, seconds=seconds)
         metrics.STORED.labels("retried").inc()
-        await connection.execute(RETRY, [f"{type(error).__name__}: {error}", seconds, row["id"]])
+        await connection.run(messages.store_later(row.id, reason, seconds))
 
 
-def _pause(row: dict[str, Any]) -> float:
+async def _refuse(connection: Connection, row: Message, outcome: Outcome, error: str) -> None:
+    log.info("refused", outcome=outcome, error=error)
+    await connection.run(messages.refuse(row.id, outcome, error))
+
+
+def _pause(row: Message) -> float:
     """Return how many seconds to wait before the next try."""
-    return float(min(0.5 * 2 ** min(row["store_attempts"], 6), 30.0))
+    return float(min(0.5 * 2 ** min(row.store_attempts, 6), 30.0))

@@ -6,19 +6,15 @@ import psycopg
 import structlog
 from redis.exceptions import RedisError
 
+from aisha.database import workers
 from aisha.database.connect import connect as connect_database
 from aisha.errors import ServiceError
 from aisha.health import Checks
-from aisha.queue.lanes import connect
+from aisha.lanes import connect
+from aisha.objects import Objects
 from aisha.settings import Settings
-from aisha.store.objects import Objects
 
 log = structlog.get_logger(__name__)
-
-SEEN = """
-    INSERT INTO workers (name, concurrency, languages, seen_at) VALUES (%s, %s, %s, now())
-    ON CONFLICT (name) DO UPDATE SET concurrency = excluded.concurrency, languages = excluded.languages, seen_at = now()
-"""
 
 
 class Heartbeat:
@@ -41,14 +37,13 @@ class Heartbeat:
         """Take this host out of the count that lanes are filled by."""
         try:
             with connect_database(self._settings.database_address) as connection:
-                connection.execute("DELETE FROM workers WHERE name = %s", [self._name])
+                connection.run(workers.leave(self._name))
         except psycopg.Error:
             log.info("the database had gone before this worker")
 
     def _say_seen(self, languages: list[str]) -> None:
         with connect_database(self._settings.database_address) as connection:
-            connection.execute(SEEN, [self._name, self._concurrency, languages])
-            connection.execute("SELECT pg_notify('aisha', 'dispatch')")
+            connection.run(workers.seen(self._name, self._concurrency, languages))
 
     def _ping(self) -> None:
         with connect(self._settings) as redis:

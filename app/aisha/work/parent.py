@@ -15,11 +15,12 @@ from redis.exceptions import RedisError
 from rq.job import Job
 
 from aisha.database.connect import connect
+from aisha.database.jobs import Lane
 from aisha.errors import ServiceError
 from aisha.forking import die_with_parent
-from aisha.queue.lanes import LANES, Lane
+from aisha.lanes import LANES
+from aisha.objects import Objects
 from aisha.settings import Settings
-from aisha.store.objects import Objects
 from aisha.work import jobs
 from aisha.work.heartbeat import Heartbeat
 from aisha.work.recognisers import Recognisers

@@ -6,25 +6,21 @@ from itertools import takewhile
 
 import structlog
 
+from aisha.database import messages
 from aisha.database.connect import connect
 from aisha.errors import ModelError
 from aisha.models.store import InstalledModel, installed
+from aisha.objects import Objects
 from aisha.settings import Settings
 from aisha.speech.audio import blocks
 from aisha.speech.engine import ENGINE, Recogniser
 from aisha.speech.warm_up import warm_up_speech
-from aisha.store.objects import Objects
 
 log = structlog.get_logger(__name__)
 
 WARM_ENOUGH = 25.0
 WARM_MOST = 60.0
 RETRY_SECONDS = 600
-RECENT_SPEECH = """
-    SELECT object_key, audio_seconds FROM messages
-    WHERE outcome = 'speech' AND language = %s AND object_key IS NOT NULL AND audio_seconds BETWEEN 2 AND 60
-    ORDER BY id DESC LIMIT 20
-"""
 
 
 class Recognisers:
@@ -124,11 +120,11 @@ class Recognisers:
         heard = 0.0
         try:
             with connect(self._settings.database_address) as connection:
-                recordings = connection.execute(RECENT_SPEECH, [language]).fetchall()
+                keys = connection.all(messages.recent_speech(language))
             with Objects(self._settings) as objects:
-                for recording in recordings:
+                for key in keys:
                     if heard < WARM_MOST and not told_to_stop():
-                        with objects.open(recording["object_key"]) as file, blocks(file) as audio:
+                        with objects.open(key) as file, blocks(file) as audio:
                             heard += self.by_language[language].warm(audio)
         except Exception as error:
             log.warning("no recent recordings to warm with", language=language, error=str(error))

@@ -12,7 +12,8 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 
 import aisha.transcribe.jobs  # noqa: F401 - else each work-horse would, when it has its job
-from aisha.queue.lanes import Lane, connect, queues
+from aisha.database.jobs import Lane
+from aisha.lanes import connect, queues
 from aisha.settings import Settings
 from aisha.work import jobs
 from aisha.work.horse import ReadyHorse

@@ -1,27 +1,23 @@
 #!/usr/bin/python3
-"""An app behind Nginx: `app.py blue` listens on the socket of the slot blue, `app.py 9001` on that port of loopback.
+"""An app behind Nginx: `app.py green` listens on the socket of that slot, `app.py 9001` on that port of loopback, as does blue.
 
-It answers with what it saw, as JSON. On 9002, POST requests are read and never answered. SIGTERM: it answers what still
-comes until nothing has come for a while, and ends.
+It answers with what it saw, as JSON. On 9002, POST requests are read and never answered. SIGTERM: it stops listening, answers
+what has come, and ends.
 """
 
 import asyncio
 import json
 import signal
 import sys
-import time
 from pathlib import Path
 
 SLOT = sys.argv[1]
+PORT = {"blue": 9004}.get(SLOT) or (int(SLOT) if SLOT.isdigit() else None)
 MORTAL = SLOT == "9002"
-QUIET_SECONDS = 0.5
-last = 0.0
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Read one request and tell what it was."""
-    global last
-    last = time.monotonic()
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
     except asyncio.IncompleteReadError:
@@ -44,17 +40,17 @@ async def main() -> None:
     """Listen until SIGTERM, then finish."""
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
-    if SLOT.isdigit():
-        server = await asyncio.start_server(answer, "127.0.0.1", int(SLOT))
+    if PORT:
+        server = await asyncio.start_server(answer, "127.0.0.1", PORT)
     else:
-        path = Path(f"/run/aisha/bot/{SLOT}/http.sock")
+        path = Path(f"/run/test-app/{SLOT}/http.sock")
         path.unlink(missing_ok=True)
         server = await asyncio.start_unix_server(answer, path)
         path.chmod(0o666)
     await ended.wait()
-    while time.monotonic() - last < QUIET_SECONDS or len(asyncio.all_tasks()) > 1:
-        await asyncio.sleep(0.1)
     server.close()
+    while len(asyncio.all_tasks()) > 1:
+        await asyncio.sleep(0.1)
 
 
 asyncio.run(main())

@@ -15,15 +15,14 @@ from app import SERVICES, containers, inside, inspected, liberties, seen_by_othe
 from hosts import address_of
 from plays import play
 
+from aisha.database import jobs, messages
 from aisha.database.connect import connect, open_pool
+from aisha.lanes import connect as connect_redis
+from aisha.lanes import lane_of
+from aisha.objects import Objects
 from aisha.queue.dispatch import Dispatcher
-from aisha.queue.lanes import connect as connect_redis
-from aisha.queue.lanes import lane_of
 from aisha.queue.reconcile import Reconciler
-from aisha.receive.recordings import ACCEPT
 from aisha.settings import Settings
-from aisha.store.objects import Objects
-from aisha.store.storing import ADD_JOB, STORED
 
 ROOT = Path(__file__).parents[3]
 WORKERS = ("worker-bookworm", "worker-trixie")
@@ -85,14 +84,18 @@ class Bot:
         key = f"recordings/test/{number}"
         self._objects.put(key, io.BytesIO(recording), len(recording))
         about = dict.fromkeys(("update_id", "chat_id", "message_id", "user_id"), number)
-        about |= {"kind": "voice", "file_id": str(number), "file_unique_id": str(number), "name": None}
-        about |= {"language": "en", "interface": "en", "seconds": seconds, "size": len(recording)}
+        about |= {"kind": "voice", "file_id": str(number), "file_unique_id": str(number), "file_name": None}
+        about |= {
+            "language": "en",
+            "interface": "en",
+            "declared_seconds": seconds,
+            "file_size": len(recording),
+        }
         with connect(self._settings.database_address) as connection:
-            message = connection.execute(ACCEPT, about).fetchone()["id"]
-            stored = about | {"id": message, "key": key, "lane": lane_of(seconds, len(recording))}
+            message = connection.only(messages.accept(messages.Received(**about)))
             with connection.transaction():
-                connection.execute(STORED, stored)
-                connection.execute(ADD_JOB, stored)
+                connection.run(messages.stored(message, key, len(recording)))
+                connection.run(jobs.add(message, number, lane_of(seconds, len(recording)), seconds, key))
         return message
 
     def job(self, message):

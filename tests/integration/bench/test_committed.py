@@ -8,9 +8,9 @@ import pytest
 from tests.bench.roll.committed import Committed, committed, database
 from tests.bench.roll.updates import ANSWERED_EVERY, body
 
+from aisha.database import outbox
 from aisha.database.connect import Connection, open_pool
 from aisha.database.migrate import migrate
-from aisha.deliver.answer import reply
 from aisha.receive.inbox import commit
 from aisha_embedded.services import Services, erase
 
@@ -42,9 +42,9 @@ async def test_what_was_committed_handled_and_answered_is_told_from_what_was_not
 
         await connection.execute(HANDLED)
         assert (await looked(url)).unhandled == [ANSWERED]
-        await reply(connection, ANSWERED, "an answer")
+        await connection.run(outbox.reply(ANSWERED, "an answer"))
         assert await looked(url) == Committed([POSTED[-1]], [], [])
-        await reply(connection, ANSWERED, "another answer")
+        await connection.run(outbox.reply(ANSWERED, "another answer"))
         assert (await looked(url)).doubled == [ANSWERED]
 
 

@@ -51,19 +51,26 @@ async def until(condition: Callable[[], Any], what: str, said: Callable[[], str]
 
 
 class App:
-    """The services, the sandbox, and what is started of `aisha` on them."""
+    """The services, the sandbox, and what is started of `aisha` on them: this release's, or that of `source`."""
 
     def __init__(
-        self, services: dict[str, str], sandbox: Sandbox, http: aiohttp.ClientSession, folder: Path
+        self,
+        services: dict[str, str],
+        sandbox: Sandbox,
+        http: aiohttp.ClientSession,
+        folder: Path,
+        source: Path | None = None,
     ) -> None:
         self.sandbox, self.http, self.folder = sandbox, http, folder
         self.control = Control(sandbox.url, http)
         self.bots: list[Bot] = []
+        self.command = (sys.executable, "-m", "aisha") if source else (str(AISHA),)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("AISHA_")},
             **services,
             "AISHA_BOT_TOKEN": sandbox.token,
             "AISHA_BOT_API_URL": sandbox.url,
+            **({"PYTHONPATH": str(source)} if source else {}),
         }
 
     def bot(self, **settings: str) -> "Bot":
@@ -78,7 +85,11 @@ class App:
     async def aisha(self, *arguments: str, **settings: str) -> tuple[int, str]:
         """Run a verb to its end; return its status and what it says."""
         process = await asyncio.create_subprocess_exec(
-            AISHA, *arguments, env=self.environment | settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            *self.command,
+            *arguments,
+            env=self.environment | settings,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         out, err = await process.communicate()
         return process.returncode or 0, out.decode() + err.decode()
@@ -99,6 +110,11 @@ class App:
         )
         return rows[0]["holder"] if rows else None
 
+    def answers(self, chat: int) -> int:
+        """Return how many answers to recordings a chat shows; a status is none."""
+        views = self.sandbox.core.messages.views(chat, limit=100)
+        return sum(view["from_bot"] and not _is_status(view["message"].get("text", "")) for view in views)
+
     async def end(self) -> None:
         """Kill what is left."""
         for bot in self.bots:
@@ -106,6 +122,10 @@ class App:
                 bot.process.send_signal(signal.SIGCONT)
                 bot.process.kill()
                 bot.process.wait()
+
+
+def _is_status(text: str) -> bool:
+    return text.startswith(("🎧", "⏳"))
 
 
 class Bot:
@@ -118,7 +138,7 @@ class Bot:
         self.log = app.folder / f"bot-{self.health}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [AISHA, "bot"],
+                [*app.command, "bot"],
                 env=app.environment | settings | {"AISHA_HEALTH_PORT": str(self.health)},
                 stdout=log,
                 stderr=log,
@@ -163,6 +183,44 @@ class Bot:
     def said(self) -> str:
         """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-40:])
+
+
+class Worker:
+    """One `aisha worker`."""
+
+    def __init__(self, app: App, models: Path, concurrency: int = 1, **settings: str) -> None:
+        self._app = app
+        self.metrics = free_port()
+        self.log = app.folder / f"worker-{self.metrics}.log"
+        own = {"AISHA_MODELS_DIR": str(models), "AISHA_WORKER_METRICS_PORT": str(self.metrics)}
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*app.command, "worker", "--concurrency", str(concurrency)],
+                env=app.environment | own | settings,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def readiness(self) -> tuple[int, dict[str, str]]:
+        """Return the status and the checks."""
+        try:
+            async with self._app.http.get(f"http://127.0.0.1:{self.metrics}/health/ready") as answer:
+                return answer.status, (await answer.json())["checks"]
+        except aiohttp.ClientError:
+            return 0, {}
+
+    async def ready(self) -> "Worker":
+        await until(self._is_ready, "a worker; its log:", lambda: self.log.read_text()[-2000:])
+        return self
+
+    async def _is_ready(self) -> bool:
+        return (await self.readiness())[0] == 200
+
+    async def ended(self) -> int:
+        await until(
+            lambda: self.process.poll() is not None, f"a worker's end: {self.log.read_text()[-2000:]}"
+        )
+        return self.process.wait()
 
 
 def webhook_settings(url: str) -> dict[str, str]:

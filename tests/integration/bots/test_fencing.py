@@ -11,8 +11,9 @@ from aiogram.client.telegram import TelegramAPIServer
 from tests.integration.bots.harness import App
 
 from aisha.database import presence as presences
-from aisha.database.connect import Pool, Wakeups, connect_async, locked, open_pool
-from aisha.database.lease import Lease, LostLeaseError
+from aisha.database.connect import Pool, Wakeups, connect_async, open_pool
+from aisha.database.leases import Lease, LostLeaseError
+from aisha.database.locks import locked
 from aisha.database.presence import LapsedError, Presence
 from aisha.receive.inbox import commit
 from aisha.session import GuardedSession

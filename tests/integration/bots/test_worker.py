@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import aiohttp
 import numpy as np
 import psutil
 import pytest
@@ -16,51 +15,13 @@ from rq import Queue
 from rq.job import JobStatus
 from rq.serializers import JSONSerializer
 from tests.e2e.media import write
-from tests.integration.bots.harness import AISHA, App, free_port, until
+from tests.integration.bots.harness import AISHA, App, Worker, until
 from tests.speech import prompts
 
 from aisha.speech.audio import blocks
 
 RECORDINGS = 6
 PIECE_SECONDS = 50
-
-
-class Worker:
-    """One `aisha worker` that decodes one recording at a time."""
-
-    def __init__(self, app: App, models: Path, **settings: str) -> None:
-        self._app = app
-        self.metrics = free_port()
-        self.log = app.folder / f"worker-{self.metrics}.log"
-        own = {"AISHA_MODELS_DIR": str(models), "AISHA_WORKER_METRICS_PORT": str(self.metrics)}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [AISHA, "worker", "--concurrency", "1"],
-                env=app.environment | own | settings,
-                stdout=log,
-                stderr=log,
-            )
-
-    async def readiness(self) -> tuple[int, dict[str, str]]:
-        """Return the status and the checks."""
-        try:
-            async with self._app.http.get(f"http://127.0.0.1:{self.metrics}/health/ready") as answer:
-                return answer.status, (await answer.json())["checks"]
-        except aiohttp.ClientError:
-            return 0, {}
-
-    async def ready(self) -> "Worker":
-        await until(self._is_ready, "a worker; its log:", lambda: self.log.read_text()[-2000:])
-        return self
-
-    async def _is_ready(self) -> bool:
-        return (await self.readiness())[0] == 200
-
-    async def ended(self) -> int:
-        await until(
-            lambda: self.process.poll() is not None, f"a worker's end: {self.log.read_text()[-2000:]}"
-        )
-        return self.process.wait()
 
 
 @pytest.fixture
@@ -128,9 +89,9 @@ async def test_a_worker_without_time_to_finish_gives_its_jobs_back_unblamed(
     assert given_back == [{"attempts": 0}] * len(given_back) != []
     start.append(Worker(app, models_dir))
     await until(lambda: _all(app, "done"), "another worker to do them")
-    await until(lambda: _answers(app, chat) == 2, "the answers")
+    await until(lambda: app.answers(chat) == 2, "the answers")
     await asyncio.sleep(1)
-    assert _answers(app, chat) == 2
+    assert app.answers(chat) == 2
 
 
 async def test_a_worker_that_cannot_reach_a_service_says_which(
@@ -191,10 +152,3 @@ async def _any(app: App, state: str) -> bool:
 
 async def _all(app: App, state: str) -> bool:
     return set(await states(app)) == {state}
-
-
-def _answers(app: App, chat: int) -> int:
-    views = app.sandbox.core.messages.views(chat, limit=100)
-    return sum(
-        view["from_bot"] and not view["message"].get("text", "").startswith(("🎧", "⏳")) for view in views
-    )

@@ -12,9 +12,9 @@ from tests.integration.tls.terminator import Authority, encrypted
 
 from aisha.database.connect import connect
 from aisha.errors import ServiceError
-from aisha.queue.lanes import connect as connect_redis
+from aisha.lanes import connect as connect_redis
+from aisha.objects import Objects
 from aisha.settings import Settings
-from aisha.store.objects import Objects
 from aisha_embedded.services import Services, erase
 
 

@@ -2,11 +2,14 @@
 
 import datetime
 import importlib.util
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -181,3 +184,110 @@ def test_an_authority_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> No
     assert (tmp_path / "authority" / "key.pem").stat().st_mode & 0o777 == 0o600
     assert first.certificate.subject.rfc4514_string() == "CN=An authority"
     assert first.ends - datetime.datetime.now(datetime.UTC).replace(tzinfo=None) > 3649 * DAY
+
+
+LIBRARY = ROOT / "roles/certificates/files/usr/local/lib"
+NAMES = ["a.test", "10.0.0.1"]
+
+
+@pytest.fixture
+def made_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
+    """Return a function that starts the program of the hosts, whose certificates are in a folder of the test."""
+    if os.getuid() != 0:
+        pytest.skip("only root gives files to others")
+    monkeypatch.syspath_prepend(str(LIBRARY))
+    for module in ("certificate", "host"):
+        monkeypatch.setattr(f"aisha_certificates.{module}.TLS", tmp_path / "tls")
+    monkeypatch.setattr("aisha_certificates.certificate.APPLIED", tmp_path / "applied")
+    monkeypatch.setattr("aisha_certificates.certificate.group_id", lambda name, **_: os.getgid())
+    monkeypatch.setattr("aisha_certificates.host.is_trusted", lambda authorities: True)
+    wanted = {"name": "own", "source": "selfsigned", "group": "root", "units": [], "names": NAMES}
+    wanted["command"] = ["sh", "-c", f"echo told >>{tmp_path}/told; ! test -e {tmp_path}/refuse"]
+
+    def make(*, dry_run: bool = False, **changes: object) -> Any:
+        acme = {"directory": "https://acme.test", "ca": ""}
+        settings = {
+            "certificates": [wanted | changes],
+            "renew_before_days": 30,
+            "metrics_folder": str(tmp_path),
+        }
+        return importlib.import_module("aisha_certificates.host").Host(
+            settings | {"acme": acme}, dry_run=dry_run
+        )
+
+    return make
+
+
+def signed(host: Any, days: int = 90, names: list[str] = NAMES) -> Any:
+    """Have the authority sign what a host asks for, and the host install it."""
+    told: dict[str, Any] = {"authority": OWN.text, "trust": True, "issued": {}}
+    requests = host.apply(told)
+    issued = {name: OWN.sign(text, names, days) for name, text in requests.items()}
+    host.apply(told | {"issued": issued})
+    return host
+
+
+def test_a_host_asks_for_what_it_lacks_and_tells_its_users_once(
+    made_host: Callable[..., Any], tmp_path: Path
+) -> None:
+    host = signed(made_host())
+    assert (host.failed, host.problems()) == ([], [])
+    assert host.actions == [
+        "own: another is needed, there is none yet",
+        "own: installed as signed",
+        "own: its users were told",
+    ]
+    assert (
+        'expires_timestamp_seconds{name="own",source="selfsigned"}'
+        in (tmp_path / "aisha-certificates.prom").read_text()
+    )
+    again = signed(made_host())
+    assert (again.actions, again.failed) == ([], [])
+    assert (tmp_path / "told").read_text() == "told\n"
+
+
+def test_a_dry_run_says_what_is_due_and_does_nothing(made_host: Callable[..., Any], tmp_path: Path) -> None:
+    host = made_host(dry_run=True)
+    assert host.apply({"authority": OWN.text, "trust": True, "issued": {}}) == {}
+    assert host.actions == ["own: another is needed, there is none yet"]
+    assert not (tmp_path / "tls").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "days", "said"),
+    [
+        ({"names": [*NAMES, "b.test"]}, 90, "not selfsigned for a.test 10.0.0.1 b.test"),
+        ({}, 20, "it ends in 20.0 days"),
+    ],
+)
+def test_another_is_asked_for_when_it_is_due(
+    made_host: Callable[..., Any], changes: dict[str, Any], days: int, said: str
+) -> None:
+    signed(made_host(), days)
+    assert (made_host().warnings() != []) is (days < 30)
+    host = made_host(**changes)
+    assert "own" in host.apply({"authority": OWN.text, "trust": True, "issued": {}})
+    assert said in host.actions[0]
+
+
+def test_a_hook_that_failed_is_owed(made_host: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "refuse").touch()
+    assert "own: its hook failed, and is run again the next time" in signed(made_host()).failed[0]
+    (tmp_path / "refuse").unlink()
+    host = made_host()
+    host.renew()
+    assert (host.actions, host.failed) == (["own: its users were told"], [])
+
+
+def test_what_does_not_fit_together_is_told(made_host: Callable[..., Any], tmp_path: Path) -> None:
+    host = signed(made_host())
+    assert made_host(names=["c.test"]).problems() == ["own: it is not for c.test"]
+    (tmp_path / "tls" / "own" / "key.pem").write_text(authority.secret_text(key()))
+    assert host.problems() == ["own: the key is not the certificate's"]
+    assert made_host(name="other").problems() == ["other: there is none"]
+
+
+def test_every_file_of_the_program_is_installed() -> None:
+    listed = yaml.safe_load((ROOT / "roles/certificates/vars/main.yml").read_text())
+    paths = [Path(each["path"]).name for each in listed["__certificates_program_files"]]
+    assert set(paths[:-1]) == {path.name for path in (LIBRARY / "aisha_certificates").glob("*.py")}

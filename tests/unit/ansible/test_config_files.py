@@ -23,7 +23,7 @@ def run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> Callable[..., dict]:
     """Run the module with arguments and return what it answers."""
-    monkeypatch.setattr(config_files, "APPLIED", tmp_path / "applied")
+    monkeypatch.setattr("ansible.module_utils.applied.FOLDER", tmp_path / "applied")
     mine = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgid()).gr_name}
 
     def once(*, check: bool = False, **arguments: Any) -> dict:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 FILE = Path(__file__).parents[3] / "ansible/plugins/modules/configured_service.py"
@@ -27,8 +26,15 @@ class Host:
         """How many times it still says that it reloads."""
         self.done: list[str] = []
 
-    def run_command(self, command: list[str]) -> tuple[int, str, str]:
-        """Stand for AnsibleModule.run_command."""
+    def run(self, *command: str, check: bool = True) -> str:
+        """Stand for the shared function of that name."""
+        status, out, error = self.answer(command)
+        if check and status:
+            raise configured_service.CommandError(command, error)
+        return out
+
+    def answer(self, command: tuple[str, ...]) -> tuple[int, str, str]:
+        """Return exit status, output and errors of a command."""
         match command:
             case ["systemctl", "is-active", _] if self.reloading:
                 self.reloading -= 1
@@ -60,8 +66,8 @@ class Host:
 def host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Host:
     """Give the module a host of its own."""
     fake = Host()
-    monkeypatch.setattr(configured_service, "APPLIED", tmp_path / "applied")
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, command: fake.run_command(command))
+    monkeypatch.setattr("ansible.module_utils.applied.FOLDER", tmp_path / "applied")
+    monkeypatch.setattr(configured_service, "run", fake.run)
     return fake
 
 

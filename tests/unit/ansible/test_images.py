@@ -38,8 +38,7 @@ def plugin(path: str) -> ModuleType:
     return module
 
 
-filters, source = plugin("filter/images.py"), plugin("modules/source_archive.py")
-oci = plugin("modules/oci_image.py")
+filters, oci = plugin("filter/images.py"), plugin("modules/oci_image.py")
 
 
 def test_requirements_are_those_of_the_images_python() -> None:
@@ -90,9 +89,12 @@ def test_the_list_of_parts_names_each_part_as_scanners_do() -> None:
     assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.5")
 
 
+TRACKED = ["app/aisha/bot.py", "app/aisha_sandbox/web/app.js", "app/one.py", "pyproject.toml"]
+
+
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
-    for name in ("app/one.py", "app/aisha/bot.py", "app/aisha_sandbox/web/app.js", "pyproject.toml"):
+    for name in TRACKED:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1\n")
     for command in (
@@ -104,43 +106,74 @@ def repository(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def packed(repository: Path, wanted: Sequence[str] = ("app", "pyproject.toml")) -> bytes:
-    names = source.tracked(str(repository), wanted)
-    return bytes(source.pack(str(repository), names))
+def pack(repository: Path, wanted: Sequence[str] = ("app", "pyproject.toml")) -> tuple[list[str], str]:
+    """Run what packs the source; return what the archive holds, and what is said of it."""
+    archive = repository / ".cache" / "source.tar"
+    command = (ROOT / "roles/images/files/source-archive", archive, *wanted)
+    done = subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True)
+    with tarfile.open(archive) as tar:
+        return sorted(member.name for member in tar if member.isfile()), done.stdout
 
 
 def test_files_that_git_does_not_know_stay_out(repository: Path) -> None:
-    before = packed(repository)
+    before = pack(repository)
     (repository / "app" / "secret.env").write_text("password\n")
     (repository / "app" / "one.py").touch()
-    assert packed(repository) == before
+    assert pack(repository) == before
+    assert before[0] == TRACKED
+    assert before[1].endswith("\ncommitted\n")
 
 
 def test_a_change_that_is_not_committed_is_in(repository: Path) -> None:
-    before = packed(repository)
+    before = pack(repository)
     (repository / "app" / "one.py").write_text("2\n")
-    assert packed(repository) != before
+    (repository / "app" / "two.py").touch(0o755)
+    subprocess.run(("git", "-C", repository, "add", "app/two.py"), check=True)
+    status = ("git", "-C", repository, "status", "--porcelain")
+    seen = subprocess.run(status, check=True, capture_output=True).stdout
+    names, said = pack(repository)
+    assert said.split()[0] != before[1].split()[0]
+    assert said.endswith("\nchanged\n")
+    assert names == sorted([*TRACKED, "app/two.py"])
+    assert subprocess.run(status, check=True, capture_output=True).stdout == seen
+
+
+def test_whether_a_file_may_be_run_matters(repository: Path) -> None:
+    before = pack(repository)
+    (repository / "app" / "one.py").chmod(0o755)
+    assert pack(repository)[1].split()[0] != before[1].split()[0]
+
+
+def test_a_file_that_was_removed_is_out(repository: Path) -> None:
+    (repository / "app" / "two.py").touch()
+    subprocess.run(("git", "-C", repository, "add", "app/two.py"), check=True)
+    (repository / "app" / "two.py").unlink()
+    assert pack(repository)[0] == TRACKED
 
 
 def test_the_image_changes_with_the_app_and_not_with_the_packages_beside_it(repository: Path) -> None:
     wanted = yaml.safe_load((ROOT / "roles/images/vars/main.yml").read_text())["__images_app"]
     (repository / "LICENSE").touch()
     subprocess.run(("git", "-C", repository, "add", "LICENSE"), check=True)
-    before = packed(repository, wanted)
+    before = pack(repository, wanted)
     (repository / "app/aisha_sandbox/web/app.js").write_text("2\n")
-    assert packed(repository, wanted) == before
+    assert pack(repository, wanted) == before
     (repository / "app/aisha/bot.py").write_text("2\n")
-    assert packed(repository, wanted) != before
+    assert pack(repository, wanted) != before
 
 
 def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not a git repository"):
-        source.tracked(str(tmp_path), ["app"])
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        pack(tmp_path, ["app"])
+    assert "not a git repository" in refused.value.stderr
 
 
 def test_what_git_does_not_have_is_refused(repository: Path) -> None:
-    with pytest.raises(ValueError, match="no LICENSE that git tracks"):
-        source.tracked(str(repository), ["app", "LICENSE"])
+    (repository / "LICENSE").touch()
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        pack(repository, ["app", "LICENSE"])
+    assert "'LICENSE' did not match any file" in refused.value.stderr
+    assert [path.name for path in repository.glob(".cache/*")] == []
 
 
 def layer(files: dict[str, bytes], mtime: int, owner: str) -> bytes:
@@ -178,10 +211,10 @@ def saved(folder: Path, layers: list[bytes], created: str) -> Path:
 
 
 def made(folder: Path, archive: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    def give(command: tuple[str, ...], **_: object) -> None:
+    def give(*command: str) -> None:
         Path(command[2].partition("=")[2]).write_bytes(archive.read_bytes())
 
-    monkeypatch.setattr(oci.subprocess, "run", give)
+    monkeypatch.setattr(oci, "run", give)
     wanted = {
         "image": "aisha-build:1",
         "layout": str(folder / "built" / "oci"),

@@ -1,7 +1,6 @@
 """Sites, upstreams and slots of the nginx role."""
 
 import importlib.util
-import json
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -125,40 +124,6 @@ def test_a_text_is_quoted_so_that_nothing_in_it_is_nginxs() -> None:
     assert filters.nginx_quote('5$ "a"\\b\n') == '"5${__dollar} \\"a\\"\\\\b\\n"'
 
 
-@pytest.fixture
-def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    slots = load("roles/nginx/files/usr/local/sbin/nginx-slot")
-    monkeypatch.setattr(slots, "FOLDER", tmp_path)
-    made = slots.Upstream("bot", {name: f"/run/{name}.sock" for name in ("blue", "green", "red")})
-    monkeypatch.setattr(made, "accepts", lambda slot: slot != "red")
-    made.module = slots
-    assert slots.restore(made)
-    return made
-
-
-def test_all_slots_are_used_at_first_and_links_that_are_there_stay(upstream: Any) -> None:
-    assert upstream.links() == {"blue": "blue", "green": "green", "red": "red"}
-    assert upstream.module.switch(upstream, "green")
-    assert not upstream.module.restore(upstream)
-    assert upstream.used() == ["green"]
-
-
-def test_a_drained_slots_link_leads_to_one_that_is_used(upstream: Any) -> None:
-    upstream.module.drain(upstream, "blue")
-    assert upstream.used() == ["green", "red"]
-    assert upstream.module.undrain(upstream, "blue")
-    assert upstream.used() == ["blue", "green", "red"]
-
-
-def test_a_slot_that_takes_no_connection_is_not_switched_to_and_the_last_not_drained(upstream: Any) -> None:
-    with pytest.raises(SystemExit, match="red takes no connection"):
-        upstream.module.switch(upstream, "red")
-    upstream.module.switch(upstream, "blue")
-    with pytest.raises(SystemExit, match="last slot"):
-        upstream.module.drain(upstream, "blue")
-    assert json.dumps(upstream.links()) == '{"blue": "blue", "green": "blue", "red": "blue"}'
-
-
 def test_slots_at_every_port_of_every_address() -> None:
     slots = filters.nginx_slots_at(["10.0.0.2", "fd00::2"], [8100, 8101])
     assert [slot["address"] for slot in slots] == [
@@ -168,3 +133,13 @@ def test_slots_at_every_port_of_every_address() -> None:
         "[fd00::2]:8101",
     ]
     assert filters.nginx_problems([], [{"name": "bots", "slots": slots}], HTTP) == []
+
+
+def test_a_request_goes_to_each_site_by_its_name_where_nginx_listens() -> None:
+    sites = [site(server_names=["*.bot.test"]), site(name="plain", server_names=["plain.test"], tls=False)]
+    complete = filters.nginx_complete(sites, HTTP, HTTPS)
+    assert filters.nginx_requests(complete, "[::]") == [
+        *("--resolve", "any.bot.test:443:127.0.0.1", "https://any.bot.test:443/"),
+        *("--resolve", "plain.test:80:127.0.0.1", "http://plain.test:80/"),
+    ]
+    assert filters.nginx_requests(complete[:1], "[2001:db8::1]")[1] == "any.bot.test:443:[2001:db8::1]"

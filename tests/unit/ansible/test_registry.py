@@ -1,12 +1,12 @@
 """What the role registry asks of its addresses, its certificates and its file of users."""
 
 import importlib.util
-import sys
-import types
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -27,6 +27,7 @@ def load(path: str) -> Any:
 
 addresses = load("test/addresses.py")
 checks = load("modules/certificate_check.py")
+users = load("filter/registry.py")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def problem(certificate: str, key: str, ca: str | None, name: str | None) -> str
     """Return what the check says; an empty string when it accepts."""
     try:
         checks.check({"certificate": certificate, "key": key, "ca": ca, "name": name}, NAMES)
-    except checks.Problem as told:
+    except checks.CertificateError as told:
         return str(told)
     return ""
 
@@ -90,16 +91,38 @@ def test_a_certificate_is_accepted_or_refused_with_the_variable(tmp_path: Path) 
     assert "cannot be read" in problem(good.files[1], good.files[1], ca, "good")
 
 
-def test_a_user_whose_hash_fits_keeps_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a stand-in for bcrypt, which only servers have."""
-    bcrypt = types.ModuleType("bcrypt")
-    vars(bcrypt).update(
-        gensalt=lambda rounds: b"$2b$%02d$salt" % rounds,
-        hashpw=lambda password, salt: salt + password[::-1],
-        checkpw=lambda password, hashed: hashed.endswith(password[::-1]),
-    )
-    monkeypatch.setitem(sys.modules, "bcrypt", bcrypt)
-    users = load("modules/htpasswd_users.py")
-    present = users.entries("ci:$2b$08$keptterces\nci:second\nold:$2b$08$x\nbroken\nhosts:$2b$05$weakrehto\n")
-    wanted = users.wanted_entries({"ci": "secret", "hosts": "other"}, present, 8)
-    assert wanted == {"ci": "$2b$08$keptterces", "hosts": "$2b$08$saltrehto"}
+USERS = [{"name": "ci", "password": "a-password"}, {"name": "hosts", "password": "a-password"}]
+
+
+def test_each_user_s_hash_is_that_of_the_password() -> None:
+    lines = [line.partition(":") for line in users.htpasswd(USERS, "secret").splitlines()]
+    assert [name for name, _, _ in lines] == ["ci", "hosts"]
+    assert all(bcrypt.checkpw(b"a-password", hashed.encode()) for _, _, hashed in lines)
+    assert all(hashed.startswith("$2b$08$") for _, _, hashed in lines)
+
+
+def test_a_user_whose_password_stays_keeps_the_hash() -> None:
+    before = users.htpasswd(USERS, "secret").splitlines()
+    after = users.htpasswd([USERS[0], USERS[1] | {"password": "another"}], "secret").splitlines()
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+
+
+def test_equal_passwords_have_different_hashes() -> None:
+    hashes = [line.partition(":")[2] for line in users.htpasswd(USERS, "secret").splitlines()]
+    hashes += [line.partition(":")[2] for line in users.htpasswd(USERS, "other").splitlines()]
+    assert len({each[:29] for each in hashes}) == len(set(hashes)) == 4
+
+
+@pytest.mark.parametrize("slips_in", [False, True])
+def test_writes_are_held_off_unless_one_slips_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slips_in: bool
+) -> None:
+    collection = load("../../roles/registry/files/usr/local/sbin/registry_gc.py")
+    activity = tmp_path / "activity"
+    activity.touch()
+    monkeypatch.setattr(collection, "FROZEN", tmp_path / "frozen")
+    monkeypatch.setattr(collection.time, "sleep", lambda _: slips_in and os.utime(activity, (1, 1)))
+    proxy = collection.Proxy(tmp_path)
+    assert proxy.freeze() is not slips_in
+    assert (tmp_path / "frozen").exists() is not slips_in

@@ -1,13 +1,18 @@
 """What a status message and an answer say."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from aisha.database.messages import Transcribed
+from aisha.database.outbox import Status
 from aisha.deliver.answer import answer
-from aisha.deliver.status import before, status
+from aisha.deliver.status import status
 from aisha.settings import Settings
-from aisha.texts import TEXTS
+from aisha.texts import TEXTS, waiting
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -24,16 +29,17 @@ from aisha.texts import TEXTS
 def test_a_status_tells_the_place_in_the_queue_and_then_the_progress(
     row: dict[str, Any], expected: str
 ) -> None:
-    assert status({**row, "interface": "en"}) == expected
+    found = {"id": 1, "interface": "en", "segments": None, "text": "", "shown_at": NOW, "decoded": 0, **row}
+    assert status(Status(**found)) == expected
 
 
 def test_a_status_is_in_the_readers_language() -> None:
-    assert before(2, "ru") == "⏳ В очереди, перед вами: 2…"
+    assert waiting(2, "ru") == "⏳ В очереди, перед вами: 2…"
 
 
 def said(**message: Any) -> str:
     row = {"interface": "en", "outcome": "speech", "text": "hello", "complete": True, "audio_seconds": 5.0}
-    return answer({**row, **message}, Settings())
+    return answer(Transcribed(id=1, chat_id=1, message_id=1, **{**row, **message}), Settings())
 
 
 def test_the_answer_to_speech_is_its_text() -> None:

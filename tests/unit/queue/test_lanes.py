@@ -2,8 +2,9 @@
 
 import pytest
 
-from aisha.queue.dispatch import job_timeout, rq_id
-from aisha.queue.lanes import SHORT_BYTES, lane_of
+from aisha.database.jobs import Dispatch
+from aisha.lanes import SHORT_BYTES, lane_of
+from aisha.queue.dispatch import job_timeout, lane_depth, rq_id
 
 
 @pytest.mark.parametrize(
@@ -31,4 +32,10 @@ def test_a_job_may_take_far_longer_than_its_audio() -> None:
 
 
 def test_each_dispatch_of_a_job_has_an_id_of_its_own() -> None:
-    assert rq_id({"id": 5, "dispatches": 1}) != rq_id({"id": 5, "dispatches": 2})
+    first, second = (Dispatch(5, dispatches, None, "short", 1) for dispatches in (1, 2))
+    assert rq_id(first) != rq_id(second)
+
+
+@pytest.mark.parametrize(("capacity", "depth"), [(0, 4), (2, 4), (3, 6)])
+def test_a_lane_holds_twice_what_the_workers_do_at_once(capacity: int, depth: int) -> None:
+    assert lane_depth(capacity) == depth

@@ -7,8 +7,9 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from rq.utils import import_attribute
 
+from aisha.database.jobs import Dispatch
+from aisha.lanes import LANES
 from aisha.queue import dispatch
-from aisha.queue.lanes import LANES
 from aisha.speech.level import Level
 from aisha.speech.transcript import Transcript, Word
 from aisha.work import jobs
@@ -24,7 +25,7 @@ def test_a_job_is_queued_as_the_release_before_knows_it(monkeypatch: pytest.Monk
     queued: list[Any] = []
     monkeypatch.setattr(Queue, "enqueue_many", lambda _, data: queued.extend(data))
     queue = Queue("short", connection=object(), serializer=JSONSerializer)
-    dispatch._enqueue_all(queue, [{"id": 7, "dispatches": 1, "seconds": 5.0, "message": 3}])
+    dispatch._enqueue_all(queue, [Dispatch(7, 1, 5.0, "short", 3)])
     assert [(job.func, job.args, job.kwargs) for job in queued] == [(PATH_OF_BOTH, [7], None)]
 
 

@@ -4,8 +4,8 @@
 1. A pair of certificate and key is refused unless both are there, belong together and are valid today.
    Then what is installed stays, and Nginx goes on with it.
 2. Both go into one file of a new name, readable for Nginx's workers; the key itself may be for root alone.
-3. SITE.pem is a link to it, replaced by one rename. Nginx resolves the link once in a handshake, and then reads certificate
-   and key, so that none meets both sides of a renewal. The file before stays for those that have begun.
+3. SITE.pem is a link to it, replaced by one rename. Nginx resolves the link once in a handshake, and then reads
+   certificate and key, so that none meets both sides of a renewal. The file before stays for those that have begun.
 
 nginx-certificates.path runs this whenever a certificate or key changes.
 """
@@ -61,7 +61,7 @@ def write(file: Path, content: bytes) -> None:
     FOLDER.mkdir(exist_ok=True, mode=0o755)
     partial = file.with_suffix(".partial")
     partial.unlink(missing_ok=True)
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as opened:
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640), "wb") as opened:
         shutil.chown(partial, "root", GROUP)
         opened.write(content)
         opened.flush()
@@ -71,10 +71,16 @@ def write(file: Path, content: bytes) -> None:
 
 def main() -> None:
     """Install what is in order, and fail when something is not."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pair", nargs=3, metavar=("SITE", "CERTIFICATE", "KEY"), action="append", default=[])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--pair", nargs=3, metavar=("SITE", "CERTIFICATE", "KEY"), action="append", default=[]
+    )
     parser.add_argument("--check", action="store_true", help="install nothing")
-    parser.add_argument("--absent-ok", action="store_true", help="a pair that is not there at all is no problem")
+    parser.add_argument(
+        "--absent-ok", action="store_true", help="a pair that is not there at all is no problem"
+    )
     options = parser.parse_args()
     problems = []
     for name, certificate, key in ((name, Path(one), Path(other)) for name, one, other in options.pair):

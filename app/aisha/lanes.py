@@ -1,16 +1,14 @@
 """The lanes of the queue: short voices never wait behind lectures."""
 
-from typing import Literal
-
 from redis import Redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
 
+from aisha.database.jobs import Lane
 from aisha.settings import Settings
 
-Lane = Literal["short", "long"]
 LANES: tuple[Lane, ...] = ("short", "long")
 """In the order in which a worker serves them; one worker of each host serves the first only."""
 

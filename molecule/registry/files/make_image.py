@@ -30,9 +30,14 @@ with tarfile.open(fileobj=archive, mode="w") as tar:
     tar.addfile(member, io.BytesIO(content))
 layer = blob("layer.v1.tar", archive.getvalue())
 rootfs = {"type": "layers", "diff_ids": [layer["digest"]]}
-config = blob("config.v1+json", json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode())
+config = blob(
+    "config.v1+json", json.dumps({"architecture": "amd64", "os": "linux", "rootfs": rootfs}).encode()
+)
 kind = "application/vnd.oci.image.manifest.v1+json"
-manifest = blob("manifest.v1+json", json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]}).encode())
+manifest = blob(
+    "manifest.v1+json",
+    json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": [layer]}).encode(),
+)
 (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
 (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
 print(manifest["digest"])

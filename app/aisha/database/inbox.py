@@ -1,0 +1,78 @@
+"""The room of `inbox`: what Telegram sent, committed before it is acknowledged."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+
+from aisha.database.statement import Statement, columns
+
+
+@dataclass(frozen=True, slots=True)
+class Unhandled:
+    """An update, how often it was tried, and the position of the new message that it brings, if it does."""
+
+    update_id: int
+    update: dict[str, Any]
+    attempts: int
+    chat_id: int | None
+    message_id: int | None
+
+
+def add(
+    update_id: int, update: dict[str, Any], chat_id: int | None, message_id: int | None
+) -> Statement[None]:
+    """Add an update; one that is known changes nothing."""
+    return Statement(
+        """
+        INSERT INTO inbox (update_id, update, chat_id, message_id)
+        VALUES (%(update_id)s, %(update)s, %(chat_id)s, %(message_id)s)
+        ON CONFLICT (update_id) DO NOTHING
+        """,
+        {"update_id": update_id, "update": Jsonb(update), "chat_id": chat_id, "message_id": message_id},
+    )
+
+
+def next_unhandled() -> Statement[Unhandled]:
+    """Take the oldest unhandled update until the transaction ends."""
+    return Statement(
+        f"""
+        SELECT {columns(Unhandled)} FROM inbox WHERE handled_at IS NULL
+        ORDER BY update_id LIMIT 1 FOR UPDATE SKIP LOCKED
+        """,
+        rows=class_row(Unhandled),
+    )
+
+
+def tried(update_id: int, error: str | None, *, handled: bool) -> Statement[None]:
+    """Count an attempt; an update that is not handled by it is tried again."""
+    return Statement(
+        """
+        UPDATE inbox SET attempts = attempts + 1, error = %(error)s,
+            handled_at = CASE WHEN %(handled)s THEN now() END
+        WHERE update_id = %(update_id)s
+        """,
+        {"update_id": update_id, "error": error, "handled": handled},
+    )
+
+
+def story(update_id: int) -> Statement[dict[str, Any]]:
+    """Tell when an update came and was handled, and its last error."""
+    sql = "SELECT received_at, handled_at, error FROM inbox WHERE update_id = %(update_id)s"
+    return Statement(sql, {"update_id": update_id}, dict_row)
+
+
+def unhandled() -> Statement[int]:
+    """Count the updates that are not handled."""
+    return Statement("SELECT count(*) FILTER (WHERE handled_at IS NULL) FROM inbox")
+
+
+def probe() -> Statement[None]:
+    """Read a row, to see that this can be done."""
+    return Statement("SELECT 1 FROM inbox LIMIT 1")
+
+
+def forget() -> Statement[None]:
+    """Delete what was handled a week ago: Telegram repeats an update for a day at most, so that is ample."""
+    return Statement("DELETE FROM inbox WHERE handled_at < now() - interval '7 days'")

@@ -1,0 +1,380 @@
+"""The room of `messages`: one recording that somebody sent, its whole story in one row.
+
+    received ──▶ stored ──▶ transcribing ──▶ transcribed ──▶ delivered
+       │  ▲                      │               ▲   └─────▶ undeliverable
+       │  └── fetch_again ───────┘               │
+       └── refuse, copy_known ───────────────────┘
+
+`docs/message-path.md` says what makes a message go on from each state, and what a crash does there.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from psycopg.rows import class_row, dict_row, tuple_row
+from psycopg.types.json import Jsonb
+
+from aisha.database.statement import Statement, columns
+from aisha.outcomes import Outcome
+
+State = Literal["received", "stored", "transcribing", "transcribed", "delivered", "undeliverable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A row; an outcome that a newer release has written may be none of `Outcome`."""
+
+    id: int
+    update_id: int
+    chat_id: int
+    message_id: int
+    user_id: int
+    kind: str
+    file_id: str
+    file_unique_id: str
+    file_name: str | None
+    file_size: int | None
+    declared_seconds: float | None
+    language: str
+    interface: str
+    state: State
+    outcome: str | None
+    error: str | None
+    store_attempts: int
+    store_after: datetime
+    object_key: str | None
+    audio_seconds: float | None
+    complete: bool
+    segment_seconds: float | None
+    segments: int | None
+    text: str | None
+    words: list[Any] | None
+    received_at: datetime
+    stored_at: datetime | None
+    queued_at: datetime | None
+    started_at: datetime | None
+    transcribed_at: datetime | None
+    answered_at: datetime | None
+    delivered_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What is known of a recording before its file is fetched; bytes and seconds are the sender's word."""
+
+    update_id: int
+    chat_id: int
+    message_id: int
+    user_id: int
+    kind: str
+    file_id: str
+    file_unique_id: str
+    file_name: str | None
+    file_size: int | None
+    declared_seconds: float | None
+    language: str
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcribed:
+    """What an answer is made of."""
+
+    id: int
+    chat_id: int
+    message_id: int
+    interface: str
+    outcome: str
+    text: str | None
+    complete: bool
+    audio_seconds: float | None
+
+
+def accept(received: Received) -> Statement[int]:
+    """Add a message and give its id; no row when it was accepted before."""
+    given = asdict(received)
+    return Statement(
+        f"""
+        INSERT INTO messages ({", ".join(given)}) VALUES ({", ".join(f"%({name})s" for name in given)})
+        ON CONFLICT (chat_id, message_id) DO NOTHING RETURNING id
+        """,
+        given,
+    )
+
+
+def ahead(message: int) -> Statement[int]:
+    """Count the recordings before this one whose decoding has not begun."""
+    sql = "SELECT count(*) FROM messages WHERE state IN ('received', 'stored') AND id < %(id)s"
+    return Statement(sql, {"id": message})
+
+
+def refuse(message: int, outcome: Outcome, error: str) -> Statement[None]:
+    """End a message that never was stored; `error` is for the operator."""
+    return Statement(
+        """
+        UPDATE messages SET state = 'transcribed', transcribed_at = now(), outcome = %(outcome)s, error = %(error)s
+        WHERE id = %(id)s AND state = 'received'
+        """,
+        {"id": message, "outcome": outcome, "error": error},
+        wakes=("answer",),
+    )
+
+
+def copy_known(
+    message: int, language: str, *, file_unique_id: str | None = None, object_key: str | None = None
+) -> Statement[None]:
+    """End a message with what the same file, or else the same content, has given in the same language."""
+    same = "file_unique_id = %(file_unique_id)s" if file_unique_id else "object_key = %(object_key)s"
+    return Statement(
+        f"""
+        UPDATE messages SET state = 'transcribed', transcribed_at = now(), outcome = known.outcome,
+            text = known.text, words = known.words, audio_seconds = known.audio_seconds,
+            complete = known.complete, object_key = known.object_key
+        FROM (SELECT * FROM messages WHERE {same} AND language = %(language)s AND id <> %(id)s
+              AND outcome IN ('speech', 'silence', 'no_speech', 'too_short', 'unreadable', 'no_sound', 'empty')
+              ORDER BY id DESC LIMIT 1) AS known
+        WHERE messages.id = %(id)s AND messages.state = 'received'
+        """,
+        {"id": message, "language": language, "file_unique_id": file_unique_id, "object_key": object_key},
+        wakes=("answer",),
+    )
+
+
+def to_store(besides: list[int], limit: int) -> Statement[int]:
+    """Give the ids of the oldest messages whose files are to be stored now."""
+    return Statement(
+        """
+        SELECT id FROM messages WHERE state = 'received' AND store_after <= now() AND NOT id = ANY(%(besides)s)
+        ORDER BY id LIMIT %(limit)s
+        """,
+        {"besides": besides, "limit": limit},
+    )
+
+
+def received(message: int) -> Statement[Message]:
+    """Give a message that is still to be stored."""
+    sql = f"SELECT {columns(Message)} FROM messages WHERE id = %(id)s AND state = 'received'"
+    return Statement(sql, {"id": message}, class_row(Message))
+
+
+def stored(message: int, object_key: str, size: int) -> Statement[None]:
+    """Note that the file is in object storage; `jobs.add` belongs to the same transaction."""
+    return Statement(
+        """
+        UPDATE messages SET state = 'stored', stored_at = now(), object_key = %(key)s, file_size = %(size)s,
+            error = NULL
+        WHERE id = %(id)s AND state = 'received'
+        """,
+        {"id": message, "key": object_key, "size": size},
+    )
+
+
+def store_later(message: int, error: str, seconds: float) -> Statement[None]:
+    """Note that storing has failed, and try again after so many seconds."""
+    return Statement(
+        """
+        UPDATE messages SET store_attempts = store_attempts + 1, error = %(error)s,
+            store_after = now() + make_interval(secs => %(seconds)s)
+        WHERE id = %(id)s AND state = 'received'
+        """,
+        {"id": message, "error": error, "seconds": seconds},
+    )
+
+
+def queued(messages: list[int]) -> Statement[None]:
+    """Note when a message's first job was given to Redis."""
+    sql = "UPDATE messages SET queued_at = coalesce(queued_at, now()) WHERE id = ANY(%(ids)s)"
+    return Statement(sql, {"ids": messages})
+
+
+def begin(message: int) -> Statement[Message]:
+    """Note that a work-horse has begun; no row when the message has ended."""
+    return Statement(
+        f"""
+        UPDATE messages SET state = 'transcribing', started_at = coalesce(started_at, now())
+        WHERE id = %(id)s AND state IN ('stored', 'transcribing') RETURNING {columns(Message)}
+        """,
+        {"id": message},
+        class_row(Message),
+    )
+
+
+def fix_segment_length(message: int, seconds: float) -> Statement[float]:
+    """Give the length of the message's segments: this one unless another was chosen before."""
+    return Statement(
+        """
+        UPDATE messages SET segment_seconds = coalesce(segment_seconds, %(seconds)s) WHERE id = %(id)s
+        RETURNING segment_seconds
+        """,
+        {"id": message, "seconds": seconds},
+    )
+
+
+def cut(message: int, segments: int, *, complete: bool) -> Statement[None]:
+    """Note that every segment is stored and has its job."""
+    sql = "UPDATE messages SET segments = %(segments)s, complete = %(complete)s WHERE id = %(id)s"
+    return Statement(sql, {"id": message, "segments": segments, "complete": complete})
+
+
+def locked(message: int) -> Statement[Message]:
+    """Take the row until the transaction ends: of two pieces that end at once, the second then sees the first."""
+    sql = f"SELECT {columns(Message)} FROM messages WHERE id = %(id)s FOR UPDATE"
+    return Statement(sql, {"id": message}, class_row(Message))
+
+
+def transcribed(
+    message: int,
+    outcome: Outcome,
+    *,
+    text: str | None = None,
+    words: list[Any] | None = None,
+    seconds: float | None = None,
+    complete: bool = True,
+    error: str | None = None,
+) -> Statement[None]:
+    """End the recognition of a message, with a text or with an error for the operator."""
+    return Statement(
+        """
+        UPDATE messages SET state = 'transcribed', transcribed_at = now(), outcome = %(outcome)s, text = %(text)s,
+            words = %(words)s, audio_seconds = %(seconds)s, complete = %(complete)s, error = %(error)s
+        WHERE id = %(id)s AND state IN ('stored', 'transcribing')
+        """,
+        {
+            "id": message,
+            "outcome": outcome,
+            "text": text,
+            "words": None if words is None else Jsonb(words),
+            "seconds": seconds,
+            "complete": complete,
+            "error": error,
+        },
+        wakes=("answer",),
+    )
+
+
+def fetch_again(message: int, error: str) -> Statement[None]:
+    """Start over from Telegram, which still has the file; `jobs.drop` belongs to the same transaction."""
+    return Statement(
+        """
+        UPDATE messages SET state = 'received', error = %(error)s, object_key = NULL, segments = NULL,
+            segment_seconds = NULL, store_attempts = store_attempts + 1,
+            store_after = now() + make_interval(secs => least(store_attempts, 60))
+        WHERE id = %(id)s AND state = 'transcribing'
+        """,
+        {"id": message, "error": error},
+        wakes=("store",),
+    )
+
+
+def recent_speech(language: str) -> Statement[str]:
+    """Give the object keys of the newest recordings of 2 to 60 seconds in which this language was heard."""
+    return Statement(
+        """
+        SELECT object_key FROM messages
+        WHERE outcome = 'speech' AND language = %(language)s AND object_key IS NOT NULL
+            AND audio_seconds BETWEEN 2 AND 60
+        ORDER BY id DESC LIMIT 20
+        """,
+        {"language": language},
+    )
+
+
+def next_unanswered() -> Statement[Transcribed]:
+    """Take the next message that no answer was written for, until the transaction ends."""
+    return Statement(
+        f"""
+        SELECT {columns(Transcribed)} FROM messages WHERE state = 'transcribed' AND answered_at IS NULL
+        ORDER BY transcribed_at LIMIT 1 FOR UPDATE SKIP LOCKED
+        """,
+        rows=class_row(Transcribed),
+    )
+
+
+def answered(message: int) -> Statement[None]:
+    """Note that all parts of the answer are in the outbox."""
+    sql = "UPDATE messages SET answered_at = now() WHERE id = %(id)s"
+    return Statement(sql, {"id": message}, wakes=("send",))
+
+
+def delivered(message: int) -> Statement[float]:
+    """End a message all of whose answer is shown, and give the seconds it took; else no row."""
+    return Statement(
+        """
+        UPDATE messages SET state = 'delivered', delivered_at = now()
+        WHERE id = %(id)s AND answered_at IS NOT NULL AND state = 'transcribed' AND NOT EXISTS (
+            SELECT FROM outbox WHERE message = messages.id AND (NOT final OR shown < version))
+        RETURNING extract(epoch FROM delivered_at - received_at)::float
+        """,
+        {"id": message},
+    )
+
+
+def undeliverable(message: int | None, error: str, *, final: bool) -> Statement[None]:
+    """Note that Telegram has refused a part for good: the message ends if that was of the answer."""
+    return Statement(
+        """
+        UPDATE messages SET error = %(error)s, state = CASE WHEN %(final)s THEN 'undeliverable' ELSE state END
+        WHERE id = %(id)s AND state <> 'delivered'
+        """,
+        {"id": message, "error": error, "final": final},
+    )
+
+
+def by_id(message: str) -> Statement[Message]:
+    """Give a message by its id as somebody has typed it."""
+    sql = f"SELECT {columns(Message)} FROM messages WHERE id = %(id)s"
+    return Statement(sql, {"id": message}, class_row(Message))
+
+
+def by_telegram(chat_id: str, message_id: str) -> Statement[Message]:
+    """Give a message by Telegram's numbers as somebody has typed them."""
+    sql = (
+        f"SELECT {columns(Message)} FROM messages WHERE chat_id = %(chat_id)s AND message_id = %(message_id)s"
+    )
+    return Statement(sql, {"chat_id": chat_id, "message_id": message_id}, class_row(Message))
+
+
+def newest() -> Statement[Message]:
+    """Give the message that was accepted last."""
+    sql = f"SELECT {columns(Message)} FROM messages ORDER BY id DESC LIMIT 1"
+    return Statement(sql, rows=class_row(Message))
+
+
+def by_state() -> Statement[tuple[str, int]]:
+    """Count all messages by state."""
+    sql = "SELECT state, count(*) FROM messages GROUP BY state ORDER BY state"
+    return Statement(sql, rows=tuple_row)
+
+
+def by_outcome() -> Statement[tuple[str, int]]:
+    """Count the messages of the last 24 hours by outcome."""
+    return Statement(
+        """
+        SELECT coalesce(outcome, 'open'), count(*) FROM messages
+        WHERE received_at > now() - interval '24 hours' GROUP BY 1 ORDER BY 2 DESC, 1
+        """,
+        rows=tuple_row,
+    )
+
+
+def oldest_open() -> Statement[dict[str, Any]]:
+    """Give id, state and age in `seconds` of the oldest message that has not ended."""
+    return Statement(
+        """
+        SELECT id, state, round(extract(epoch FROM now() - received_at))::int AS seconds FROM messages
+        WHERE state NOT IN ('delivered', 'undeliverable') ORDER BY id LIMIT 1
+        """,
+        rows=dict_row,
+    )
+
+
+def answer_seconds() -> Statement[list[float]]:
+    """Give the median and the 95th percentile of how long answers took in the last hour."""
+    return Statement(
+        """
+        SELECT percentile_cont(array[0.5, 0.95])
+               WITHIN GROUP (ORDER BY extract(epoch FROM delivered_at - received_at))
+        FROM messages WHERE delivered_at > now() - interval '1 hour'
+        """,
+    )

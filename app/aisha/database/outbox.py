@@ -1,0 +1,317 @@
+"""The room of `outbox`: one message of ours as its reader shall see it.
+
+A row is due while `shown` is behind `version`. It is sent once: `intend` is committed, the message sent, `shown`
+recorded; from then on its message is edited. A crash between the first and the last leaves it in doubt.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from aisha.database import messages
+from aisha.database.statement import Statement, columns
+
+SUPERGROUPS = -1_000_000_000_000
+"""The ids of supergroups and channels are at most this."""
+
+DUE = """
+    FROM outbox LEFT JOIN chats USING (chat_id)
+    WHERE shown < version AND failed_at IS NULL AND coalesce(quiet_until <= now(), true)
+"""
+# A sending that has begun may still be on its way for a moment, so it rests before anyone doubts it.
+READY = """
+    not_before <= now()
+    AND (sending_at IS NULL OR sent_id IS NOT NULL OR sending_at < now() - interval '2 seconds')
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A row."""
+
+    id: int
+    chat_id: int
+    message: int | None
+    part: int
+    reply_to: int | None
+    text: str
+    markup: dict[str, Any] | None
+    final: bool
+    version: int
+    shown: int
+    sending_at: datetime | None
+    after_id: int | None
+    sent_id: int | None
+    attempts: int
+    not_before: datetime
+    failed_at: datetime | None
+    error: str | None
+    created_at: datetime
+    shown_at: datetime | None
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether its sending was begun and nobody knows how that ended."""
+        return self.sending_at is not None and self.sent_id is None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A recording that waits, what its status message says, and what that is made of."""
+
+    id: int
+    interface: str
+    state: messages.State
+    segments: int | None
+    text: str
+    shown_at: datetime
+    ahead: int | None
+    decoded: int
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A message id that is known, in the chat in question (`here`) or in another."""
+
+    id: int
+    here: bool
+
+
+def reply(
+    chat_id: int, text: str, *, reply_to: int | None = None, markup: dict[str, Any] | None = None
+) -> Statement[None]:
+    """Write a message that belongs to no recording, such as the answer to a command."""
+    return _write(chat_id, text, reply_to=reply_to, markup=markup)
+
+
+def write_status(message: int, chat_id: int, reply_to: int, text: str) -> Statement[None]:
+    """Write the status message of a recording: its id is recorded early, and an edit makes it the answer."""
+    return _write(chat_id, text, reply_to=reply_to, message=message, final=False)
+
+
+def write_answer(message: int, chat_id: int, reply_to: int, part: int, text: str) -> Statement[None]:
+    """Write one part of the answer to a recording; the first takes the place of the status."""
+    return _write(chat_id, text, reply_to=reply_to, message=message, part=part)
+
+
+def _write(
+    chat_id: int,
+    text: str,
+    *,
+    reply_to: int | None,
+    message: int | None = None,
+    part: int = 0,
+    markup: dict[str, Any] | None = None,
+    final: bool = True,
+) -> Statement[None]:
+    return Statement(
+        """
+        INSERT INTO outbox (chat_id, message, part, reply_to, text, markup, final)
+        VALUES (%(chat_id)s, %(message)s, %(part)s, %(reply_to)s, %(text)s, %(markup)s, %(final)s)
+        ON CONFLICT (message, part) DO UPDATE
+        SET text = excluded.text, final = excluded.final, version = outbox.version + 1, failed_at = NULL
+        """,
+        {
+            "chat_id": chat_id,
+            "message": message,
+            "part": part,
+            "reply_to": reply_to,
+            "text": text,
+            "markup": Jsonb(markup) if markup else None,
+            "final": final,
+        },
+    )
+
+
+def replace_buttons(chat_id: int, sent_id: int, text: str) -> Statement[None]:
+    """Let a message whose button was pressed say this, without its buttons."""
+    return Statement(
+        """
+        UPDATE outbox SET text = %(text)s, markup = NULL, version = version + 1
+        WHERE chat_id = %(chat_id)s AND sent_id = %(sent_id)s
+        """,
+        {"chat_id": chat_id, "sent_id": sent_id, "text": text},
+    )
+
+
+def stale_statuses() -> Statement[Status]:
+    """Give the statuses that may be brought up to date.
+
+    Only recordings that have waited for a while, one edit a chat at a time and thirty in all: Telegram allows about one
+    a second in a chat and thirty over all, and answers go first.
+    """
+    return Statement(
+        """
+        SELECT * FROM (SELECT DISTINCT ON (m.chat_id) m.id, m.interface, m.state, m.segments, outbox.text,
+            outbox.shown_at, waiting.ahead,
+            (SELECT count(*) FROM jobs WHERE jobs.message = m.id AND segment IS NOT NULL AND state = 'done') AS decoded
+        FROM messages AS m JOIN outbox ON outbox.message = m.id AND outbox.part = 0
+            LEFT JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS ahead FROM messages
+                       WHERE state IN ('received', 'stored')) AS waiting ON waiting.id = m.id
+        WHERE m.state IN ('received', 'stored', 'transcribing') AND m.received_at < now() - interval '5 seconds'
+            AND outbox.shown = outbox.version AND NOT outbox.final AND outbox.shown_at < now() - interval '3 seconds'
+        ORDER BY m.chat_id, outbox.shown_at) AS firsts
+        ORDER BY shown_at LIMIT 30
+        """,
+        rows=class_row(Status),
+    )
+
+
+def change_status(message: int, text: str) -> Statement[None]:
+    """Let a status say this, unless it says it already or was made the answer meanwhile."""
+    return Statement(
+        """
+        UPDATE outbox SET text = %(text)s, version = version + 1
+        WHERE message = %(message)s AND part = 0 AND NOT final AND text <> %(text)s
+        """,
+        {"message": message, "text": text},
+        wakes=("send",),
+    )
+
+
+def keep_status(message: int) -> Statement[None]:
+    """Note that a status still is true: others are looked at first."""
+    sql = "UPDATE outbox SET shown_at = now() WHERE message = %(message)s AND part = 0"
+    return Statement(sql, {"message": message})
+
+
+def due_chats(besides: list[int], limit: int) -> Statement[int]:
+    """Give the chats whose first due row may be shown now, those that have waited longest first."""
+    return Statement(
+        f"""
+        SELECT chat_id FROM (SELECT DISTINCT ON (chat_id) chat_id, outbox.id, {READY} AS ready {DUE}
+                             ORDER BY chat_id, outbox.id) AS first_rows
+        WHERE ready AND NOT chat_id = ANY(%(besides)s) ORDER BY id LIMIT %(limit)s
+        """,
+        {"besides": besides, "limit": limit},
+    )
+
+
+def next_due(chat_id: int) -> Statement[Outgoing]:
+    """Give the chat's first due row, if that may be shown now: those behind it wait for it."""
+    return Statement(
+        f"""
+        SELECT {columns(Outgoing)} FROM (SELECT outbox.*, {READY} AS ready {DUE} AND chat_id = %(chat_id)s
+                                         ORDER BY outbox.id LIMIT 1) AS first_row
+        WHERE ready
+        """,
+        {"chat_id": chat_id},
+        class_row(Outgoing),
+    )
+
+
+def intend(row: int) -> Statement[datetime]:
+    """Note that a row is about to be sent and which id its message will be above; give when."""
+    return Statement(
+        """
+        UPDATE outbox SET sending_at = now(), after_id = greatest(reply_to, (
+            SELECT max(message_id) FROM inbox WHERE inbox.chat_id = outbox.chat_id), (
+            SELECT max(sent_id) FROM outbox AS earlier WHERE earlier.chat_id = outbox.chat_id), 0)
+        WHERE id = %(id)s RETURNING sending_at
+        """,
+        {"id": row},
+    )
+
+
+def never_sent(row: int, sending_at: datetime | None) -> Statement[None]:
+    """Note that the sending that was begun then has come to nothing."""
+    sql = "UPDATE outbox SET sending_at = NULL WHERE id = %(id)s AND sending_at = %(sending_at)s"
+    return Statement(sql, {"id": row, "sending_at": sending_at})
+
+
+def shown(row: int, version: int, sent_id: int) -> Statement[None]:
+    """Note that Telegram shows this version of a row as that message."""
+    return Statement(
+        """
+        UPDATE outbox SET shown = %(version)s, sent_id = %(sent_id)s, sending_at = NULL, shown_at = now(), error = NULL,
+            attempts = 0
+        WHERE id = %(id)s
+        """,
+        {"id": row, "version": version, "sent_id": sent_id},
+    )
+
+
+def send_anew(row: int) -> Statement[None]:
+    """Let a new message take the place of one that is gone."""
+    return Statement("UPDATE outbox SET sent_id = NULL, sending_at = NULL WHERE id = %(id)s", {"id": row})
+
+
+def fail(row: Outgoing, error: str) -> Statement[None]:
+    """Note that Telegram has refused a row for good; with a part of an answer, its other parts fail."""
+    return Statement(
+        """
+        UPDATE outbox SET failed_at = now(), error = %(error)s
+        WHERE id = %(id)s AND version = %(version)s OR %(final)s AND message = %(message)s AND shown < version
+        """,
+        {
+            "id": row.id,
+            "version": row.version,
+            "final": row.final,
+            "message": row.message,
+            "error": error,
+        },
+    )
+
+
+def try_later(row: int, error: str, seconds: float, hours: int) -> Statement[bool]:
+    """Try a row again after so many seconds; tell whether it is older than so many hours."""
+    return Statement(
+        """
+        UPDATE outbox SET attempts = attempts + 1, not_before = now() + make_interval(secs => %(seconds)s),
+            error = %(error)s
+        WHERE id = %(id)s RETURNING created_at < now() - make_interval(hours => %(hours)s)
+        """,
+        {"id": row, "error": error, "seconds": seconds, "hours": hours},
+    )
+
+
+def move_chat(chat_id: int, former: int) -> Statement[None]:
+    """Send what was not shown yet to the supergroup that a group has become; its ids start anew."""
+    return Statement(
+        """
+        UPDATE outbox SET chat_id = %(chat_id)s, reply_to = NULL, sent_id = NULL, sending_at = NULL
+        WHERE chat_id = %(former)s AND shown < version
+        """,
+        {"chat_id": chat_id, "former": former},
+    )
+
+
+def known_ids(chat_id: int, after: int) -> Statement[Known]:
+    """Give the message ids above `after` that are known of the counter that the chat's messages are numbered by.
+
+    Private chats and basic groups share one counter; a supergroup or channel has its own.
+    """
+    scope = "chat_id = %(chat_id)s" if chat_id <= SUPERGROUPS else f"chat_id > {SUPERGROUPS}"
+    return Statement(
+        f"""
+        SELECT message_id AS id, chat_id = %(chat_id)s AS here FROM inbox WHERE message_id > %(after)s AND {scope}
+        UNION SELECT sent_id, chat_id = %(chat_id)s FROM outbox WHERE sent_id > %(after)s AND {scope}
+        """,
+        {"chat_id": chat_id, "after": after},
+        class_row(Known),
+    )
+
+
+def of(message: int) -> Statement[Outgoing]:
+    """Give our messages about a recording."""
+    sql = f"SELECT {columns(Outgoing)} FROM outbox WHERE message = %(message)s ORDER BY part"
+    return Statement(sql, {"message": message}, class_row(Outgoing))
+
+
+def unsent() -> Statement[int]:
+    """Count what is not shown as it should be."""
+    sql = "SELECT count(*) FROM outbox WHERE shown < version AND failed_at IS NULL"
+    return Statement(sql)
+
+
+def forget() -> Statement[None]:
+    """Delete what belongs to no recording and was shown, after a week."""
+    return Statement(
+        """
+        DELETE FROM outbox WHERE message IS NULL AND created_at < now() - interval '7 days'
+        AND (shown = version OR failed_at IS NOT NULL)
+        """
+    )

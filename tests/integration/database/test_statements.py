@@ -1,0 +1,159 @@
+"""Every statement of every room, on the schema that the migrations make."""
+
+import asyncio
+import inspect
+import types
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import fields, is_dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import pytest
+
+from aisha.database import bots, chats, inbox, jobs, leases, locks, messages, outbox, receiving, workers
+from aisha.database.connect import BlockingConnection, connect, connect_async
+from aisha.database.migrate import migrate
+from aisha.database.statement import Statement
+from aisha_embedded.services import Services, erase
+
+ROOMS = (messages, jobs, outbox, inbox, chats, workers, bots, leases, receiving, locks)
+PLAIN: dict[Any, Any] = {
+    int: 1,
+    float: 1.0,
+    str: "1",
+    bool: True,
+    datetime: datetime(2026, 1, 1, tzinfo=UTC),
+    leases.Values: {"name": "poll", "holder": "1", "token": 1, "ttl": 5},
+}
+UNLOCK = "SELECT pg_advisory_unlock_all()"
+
+
+def statements() -> Iterator[Any]:
+    """Each function of a room that makes a statement."""
+    for room in ROOMS:
+        for name, function in inspect.getmembers(room, inspect.isfunction):
+            made_here = function.__module__ == room.__name__ and not name.startswith("_")
+            if made_here and get_origin(get_type_hints(function).get("return")) is Statement:
+                yield pytest.param(function, id=f"{room.__name__.rpartition('.')[2]}.{name}")
+
+
+def example(kind: Any) -> Any:
+    """A value of a type."""
+    if kind in PLAIN:
+        return PLAIN[kind]
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return arguments[0]
+    if origin in (Union, types.UnionType):
+        return example(arguments[0])
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{field.name: example(hints[field.name]) for field in fields(kind)})  # type: ignore[operator]
+    return {} if origin is dict else ["1"] if arguments == (str,) else [1]
+
+
+def made(function: Callable[..., Statement[Any]]) -> Statement[Any]:
+    """The statement that a function makes of examples."""
+    kinds = {name: kind for name, kind in get_type_hints(function).items() if name != "return"}
+    return function(**{name: example(kind) for name, kind in kinds.items()})
+
+
+def fill(connection: BlockingConnection) -> None:
+    """Put a row into every table, so that a statement finds one."""
+    message = connection.only(messages.accept(example(messages.Received)))
+    assert message == 1
+    connection.run(messages.stored(message, "1", 1))
+    connection.run(jobs.add(message, 1, "short", 1.0, "1"))
+    connection.run(outbox.write_status(message, 1, 1, "1"))
+    connection.run(inbox.add(1, {"update_id": 1}, 1, 1))
+    connection.run(chats.choose(1, "1"))
+    connection.run(workers.seen("1", 1, ["1"]))
+    connection.run(bots.join("2", "polling"))
+    connection.run(leases.take({**PLAIN[leases.Values]}))
+    connection.run(receiving.record_mode("polling"))
+
+
+@pytest.fixture(scope="module")
+async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    data_dir = tmp_path_factory.mktemp("data")
+    async with Services.start(data_dir, want={"postgres"}) as services:
+        address = services.environment["AISHA_DATABASE_URL"]
+        await asyncio.to_thread(migrate, address)
+        with connect(address) as connection:
+            fill(connection)
+        yield address
+    erase(data_dir)
+
+
+@pytest.mark.parametrize("function", [*statements()])
+async def test_a_statement_runs_alike_for_a_bot_and_for_a_worker(
+    function: Callable[..., Statement[Any]], url: str
+) -> None:
+    statement = made(function)
+    with connect(url) as connection, connection.transaction(force_rollback=True):
+        changed = connection.run(statement)
+        connection.execute(UNLOCK)
+    async with await connect_async(url) as other, other.transaction(force_rollback=True):
+        assert await other.run(statement) == changed
+        await other.execute(UNLOCK)
+
+
+@pytest.mark.parametrize(
+    ("statement", "row"),
+    [
+        (messages.by_id("1"), messages.Message),
+        (messages.newest(), messages.Message),
+        (messages.locked(1), messages.Message),
+        (messages.begin(1), messages.Message),
+        (jobs.of(1), jobs.Job),
+        (jobs.take("short", 1), jobs.Dispatch),
+        (outbox.of(1), outbox.Outgoing),
+        (outbox.next_due(1), outbox.Outgoing),
+        (outbox.known_ids(1, 0), outbox.Known),
+        (outbox.known_ids(-(10**13), 0), None),
+        (inbox.next_unhandled(), inbox.Unhandled),
+        (workers.capacity(), int),
+        (workers.languages(), str),
+        (chats.language(1), str),
+        (bots.silent("1"), bots.Silent),
+    ],
+    ids=lambda value: value.sql.split()[0] if isinstance(value, Statement) else None,
+)
+def test_a_statement_gives_rows_of_its_class(statement: Statement[Any], row: type | None, url: str) -> None:
+    with connect(url) as connection, connection.transaction(force_rollback=True):
+        assert [type(found) for found in connection.all(statement)] == ([row] if row else [])
+
+
+async def heard(url: str, statement: Statement[Any]) -> list[str]:
+    """The stages that a statement wakes, of those that somebody else listens for."""
+    with connect(url) as listening:
+        listening.execute("LISTEN aisha")
+        async with await connect_async(url) as connection:
+            await connection.run(statement)
+        return [each.payload for each in listening.notifies(timeout=0.5)]
+
+
+async def test_a_change_wakes_its_stage_and_no_change_wakes_none(url: str) -> None:
+    assert await heard(url, workers.seen("2", 1, ["1"])) == ["dispatch"]
+    assert await heard(url, messages.refuse(1, "gone", "not received")) == []
+    assert await heard(url, messages.refuse(99, "gone", "nothing there")) == []
+
+
+def test_a_job_that_a_worker_gives_back_was_no_attempt_and_one_that_was_abandoned_was(url: str) -> None:
+    with connect(url) as connection, connection.transaction(force_rollback=True):
+        connection.all(jobs.take("short", 4))
+        claimed = connection.only(jobs.claim(1, "worker"))
+        assert claimed.attempts == 1
+        assert connection.only(jobs.given_back(1, "a service")) == jobs.Loss(1, 0)
+
+        connection.all(jobs.take("short", 4))
+        connection.only(jobs.claim(1, "worker"))
+        assert connection.only(jobs.abandoned(1)) == jobs.Loss(1, 1)
+
+
+def test_a_job_that_was_given_to_redis_again_is_not_called_forgotten(url: str) -> None:
+    with connect(url) as connection, connection.transaction(force_rollback=True):
+        [given] = connection.all(jobs.take("short", 4))
+        assert connection.one(jobs.forgotten(given.id, given.dispatches - 1)) is None
+        assert connection.one(jobs.abandoned(given.id)) is None
+        assert connection.only(jobs.forgotten(given.id, given.dispatches)) == jobs.Loss(1, 0)
