@@ -47,6 +47,17 @@ umount -R /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 exec /lib/systemd/systemd
 """
+APT = f'Acquire::http::Proxy "http://{APT_CACHE}:3142"; Acquire::Languages "none";'
+HOST_HOOKS = (
+    f'printf %s \'{INIT}\' > "$1/sbin/test-host-init"; chmod 755 "$1/sbin/test-host-init"',
+    f"printf %s '{APT}' > \"$1/etc/apt/apt.conf.d/00test-host\"",
+    'echo force-unsafe-io > "$1/etc/dpkg/dpkg.cfg.d/test-host"',
+    'rm -f "$1"/var/cache/apt/archives/*.deb',
+)
+HOST_OPTIONS = (*(f"--customize-hook={hook}" for hook in HOST_HOOKS), "--skip=cleanup/apt")
+"""A host has the package lists of when its image was made, without descriptions, so that it fetches only what is newer. As it is lost
+with its machine, dpkg need not wait for the disk after each file."""
+
 HOST_CHANGES = ('CMD ["/sbin/test-host-init"]', "VOLUME /var/lib/docker", "ENV container=docker")
 CACHE_CHANGES = ('CMD ["/usr/sbin/apt-cacher-ng", "-c", "/etc/apt-cacher-ng", "ForeGround=1", "Port:3142"]',)
 FLAGS = (
@@ -183,7 +194,9 @@ def install(*packages: str) -> None:
 
 def image(kind: str) -> str:
     """Return the name of an image: it changes with what the image is made of."""
-    digest = hashlib.sha256("".join((INIT, PACKAGES, *HOST_CHANGES, *CACHE_CHANGES)).encode()).hexdigest()
+    digest = hashlib.sha256(
+        "".join((PACKAGES, *HOST_OPTIONS, *HOST_CHANGES, *CACHE_CHANGES)).encode()
+    ).hexdigest()
     return f"aisha-host:{kind}-{digest[:8]}"
 
 
@@ -221,21 +234,13 @@ def make_tar(kind: str) -> None:
 def recipe(kind: str, tar: Path) -> list[str]:
     """Return the command that makes an image's root file system."""
     release, packages = ("bookworm", "apt-cacher-ng") if kind == "apt-cache" else (kind, PACKAGES)
-    hooks = (
-        []
-        if kind == "apt-cache"
-        else [
-            f'printf %s \'{INIT}\' > "$1/sbin/test-host-init"; chmod 755 "$1/sbin/test-host-init"',
-            f"printf '%s' 'Acquire::http::Proxy \"http://{APT_CACHE}:3142\";' > \"$1/etc/apt/apt.conf.d/00cache\"",
-        ]
-    )
     return [
         "mmdebstrap",
         "--quiet",
         "--variant=minbase",
         "--format=tar",
         f"--include={packages}",
-        *(f"--customize-hook={hook}" for hook in hooks),
+        *(() if kind == "apt-cache" else HOST_OPTIONS),
         release,
         str(tar),
     ]

@@ -137,7 +137,7 @@ class Sandbox(NamedTuple):
 
 
 def token() -> str:
-    """Return the bot's token, as molecule/site/prepare.yml has made it."""
+    """Return the bot's token, as molecule/shared/operator.yml has made it."""
     return f"1000001:{(hosts.CACHE / 'bot-token').read_text().split()[0]}"
 
 

@@ -1,6 +1,7 @@
 """What Docker reads, made from the variables of the role docker."""
 
 import base64
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -51,6 +52,11 @@ def docker_trust(
     ]
 
 
+def docker_gateway(inspected: str) -> str:
+    """Return the address of this machine in a network, from what `docker network inspect` says."""
+    return str(json.loads(inspected)[0]["IPAM"]["Config"][0]["Gateway"])
+
+
 class FilterModule:
     """What Ansible asks for."""
 
@@ -58,6 +64,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "docker_file": docker_file,
+            "docker_gateway": docker_gateway,
             "docker_restart_settings": docker_restart_settings,
             "docker_settings": docker_settings,
             "docker_trust": docker_trust,

@@ -81,6 +81,13 @@ def nginx_slots_at(addresses: list[str], ports: list[int]) -> list[dict[str, str
     ]
 
 
+def nginx_slots_of(addresses: list[str], ports: list[list[int]]) -> list[dict[str, str]]:
+    """Return a slot for each port of each address, which has ports of its own."""
+    return [
+        slot for address, own in zip(addresses, ports, strict=True) for slot in nginx_slots_at([address], own)
+    ]
+
+
 def bracketed(address: str) -> str:
     """Return an address as it stands before a port."""
     return f"[{address}]" if ":" in address else address
@@ -215,7 +222,7 @@ class FilterModule:
             nginx_ports,
             nginx_pairs,
             nginx_requests,
-            nginx_slots_at,
+            nginx_slots_of,
             nginx_problems,
             nginx_quote,
         )

@@ -150,6 +150,12 @@ def hba_of_database(database: dict) -> str:
     return hba_line(line | {"user": list(dict.fromkeys(users))})
 
 
+def hba_from(login: dict, sources: dict[str, list[str]], more: list[str]) -> list[dict]:
+    """Return an entry of postgresql_hba for each address and network of firewall_sources, and for more of them."""
+    networks = [ipaddress.ip_network(each) for each in (*sources["ip"], *sources["ip6"], *more)]
+    return [{"address": str(network), **login} for network in networks]
+
+
 def hba_conditions(entries: list[dict]) -> list[dict]:
     """Return what must be true of postgresql_hba, for the module preflight."""
     return [
@@ -202,6 +208,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "postgresql_hba_conditions": hba_conditions,
+            "postgresql_hba_from": hba_from,
             "postgresql_hba_line": hba_line,
             "postgresql_hba_of_database": hba_of_database,
             "postgresql_role_conditions": role_conditions,

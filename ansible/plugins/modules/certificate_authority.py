@@ -40,13 +40,13 @@ certificates:
 """
 
 import datetime
-import fcntl
 import ipaddress
-import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.files import write
+from ansible.module_utils.locks import locked
 
 try:
     from cryptography import x509
@@ -190,27 +190,15 @@ class Authority:
         return text(builder.sign(self.key, self.digest))
 
 
-def write(path: Path, content: str, mode: int) -> None:
-    """Write a file that is never there in part, nor readable for others before it has its mode."""
-    partial = path.with_suffix(".partial")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
 def kept(folder: Path, name: str, days: int) -> tuple[Authority, bool]:
     """Return the authority of a folder, and whether it was made now; several hosts may ask at once."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(folder / ".lock"):
         new = not (folder / "certificate.pem").exists()
         if new:  # the certificate last: where it is, its key is
             made = Authority.made(name, days)
-            write(folder / "key.pem", secret_text(made.key), 0o600)
-            write(folder / "certificate.pem", made.text, 0o644)
+            write(folder / "key.pem", secret_text(made.key), mode=0o600)
+            write(folder / "certificate.pem", made.text)
         return Authority((folder / "key.pem").read_text(), (folder / "certificate.pem").read_text()), new
 
 

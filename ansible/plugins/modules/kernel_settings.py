@@ -33,6 +33,7 @@ applied:
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.files import write
 
 HEADER = "# Ansible managed\n"
 KERNEL = Path("/proc/sys")
@@ -92,10 +93,7 @@ def main() -> None:
     if not module.check_mode:
         if text != before:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(".partial")
-            partial.write_text(text)
-            partial.chmod(0o644)
-            partial.replace(path)
+            write(path, text)
         refused = {name: why for name in due if (why := apply(name, settings[name]))}
         for why in refused.values():
             module.warn(why)

@@ -1,1 +1,1 @@
-"""The PostgreSQL schema, its migrations and the connections to it."""
+"""PostgreSQL: a room for each table with its rows and statements, the migrations, the connections and the locks."""

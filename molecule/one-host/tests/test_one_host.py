@@ -14,7 +14,7 @@ ANSWERED_SECONDS = 90
 @pytest.fixture
 def answered(tmp_path):
     """Return a function that says something to the bot, and returns what was said and what the bot has heard."""
-    telegram, clip = Telegram("http://127.0.0.1:8080"), librivox()[0]
+    telegram, clip = Telegram("http://127.0.0.1:8091"), librivox()[0]
 
     def say():
         chat = telegram.person("Ann")

@@ -19,6 +19,8 @@ SANDBOX = "http://127.0.0.1:8080"
 APP = ("app-1", "app-2")
 ANSWER_SECONDS = 90
 
+pytestmark = pytest.mark.timeout(900)  # runs of Ansible over three hosts take minutes on a busy machine
+
 
 def start(playbook, *arguments):
     """Begin to run one of the playbooks of releases, whose operator waits longer for what fails late."""

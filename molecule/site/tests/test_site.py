@@ -18,6 +18,7 @@ CA = "/etc/ssl/certs/ca-certificates.crt"
 
 testinfra_hosts = ["ansible://servers"]
 SERVICES = {"postgresql": 5432, "redis": 6379, "minio": 9000, "registry": 5000}
+pytestmark = pytest.mark.timeout(900)  # runs of Ansible over three hosts take minutes on a busy machine
 
 
 @pytest.fixture(scope="session")

@@ -77,3 +77,7 @@ def test_an_authority_is_given_as_text_or_as_a_file_of_the_host() -> None:
         {"path": "/certs/a:5000/ca.crt", "content": PEM},
         {"path": "/certs/b:5000/ca.crt", "content": "from the host"},
     ]
+
+
+def test_this_machine_has_an_address_in_a_network() -> None:
+    assert docker.docker_gateway('[{"IPAM": {"Config": [{"Gateway": "172.31.0.1"}]}}]') == "172.31.0.1"

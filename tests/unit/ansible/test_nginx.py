@@ -143,3 +143,9 @@ def test_a_request_goes_to_each_site_by_its_name_where_nginx_listens() -> None:
         *("--resolve", "plain.test:80:127.0.0.1", "http://plain.test:80/"),
     ]
     assert filters.nginx_requests(complete[:1], "[2001:db8::1]")[1] == "any.bot.test:443:[2001:db8::1]"
+
+
+def test_slots_are_at_the_ports_that_each_address_has() -> None:
+    slots = filters.nginx_slots_of(["10.0.0.2", "10.0.0.3"], [[1, 2], [1]])
+    assert [slot["address"] for slot in slots] == ["10.0.0.2:1", "10.0.0.2:2", "10.0.0.3:1"]
+    assert filters.nginx_slots_of([], []) == []

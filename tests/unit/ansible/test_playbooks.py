@@ -2,6 +2,7 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def test_a_vault_password_is_made_only_where_no_vault_was_encrypted_with_another
 
 
 def test_the_wiring_knows_where_containers_have_their_addresses() -> None:
-    common = yaml.safe_load((ROOT / "inventories/common/all.yml").read_text())
+    common = yaml.safe_load((ROOT / "inventories/common/all.yml").read_text())["all"]["vars"]
     docker = (ROOT / "roles/docker/vars/main.yml").read_text()
     assert f"default-address-pools: [{{base: {common['container_networks']}, size: 24}}]" in docker
 
@@ -123,3 +124,53 @@ def test_the_scenario_of_one_host_has_every_group_of_the_rehearsal() -> None:
         return set(yaml.safe_load((ROOT / inventory).read_text())["all"]["children"]["servers"]["children"])
 
     assert groups("molecule/one-host/inventory/hosts.yml") == groups("inventories/rehearsal/hosts.yml")
+
+
+def test_what_bots_and_workers_share_is_written_once(run: Run, inventory: Path, tmp_path: Path) -> None:
+    written = {
+        "app_environment": {"AISHA_MAX_DURATION": 7200},
+        "worker_environment": {"AISHA_LOG_LEVEL": "debug"},
+    }
+    (inventory / "group_vars/all/environment.yml").write_text(yaml.safe_dump(written))
+    task = {"ansible.builtin.debug": {"msg": "{{ __bot_environment }} {{ __worker_environment }}"}}
+    known = {f"{role}_{name}": "" for role in ("bot", "worker") for name in ("ca", "s3_endpoint")}
+    roles = [{"role": role, "when": False} for role in ("bot", "worker")]
+    play = {"hosts": "one", "gather_facts": False, "vars": known, "roles": roles, "tasks": [task]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    said = run(str(tmp_path / "play.yml")).stdout
+    assert said.count("'AISHA_MAX_DURATION': 7200") == 2, said
+    assert said.count("'AISHA_LOG_LEVEL': 'debug'") == 1
+
+
+def test_the_proxy_knows_the_bots_of_a_server_that_has_more(
+    run: Run, inventory: Path, tmp_path: Path
+) -> None:
+    hosts = yaml.safe_load((inventory / "hosts.yml").read_text())
+    hosts["all"]["hosts"] = {
+        "one": {"base_address": "10.0.0.1"},
+        "two": {"base_address": "10.0.0.2", "bot_instances": 3},
+    }
+    hosts["all"]["children"]["servers"]["children"]["bots"] = {"hosts": {"one": {}, "two": {}}}
+    (inventory / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    told = "{{ nginx_upstreams[0].slots | map(attribute='address') | join(' ') }}"
+    play = {"hosts": "proxy", "gather_facts": False, "tasks": [{"ansible.builtin.debug": {"msg": told}}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    said = " ".join(run(str(tmp_path / "play.yml")).stdout.split())
+    assert " ".join(f"10.0.0.1:{port}" for port in range(8100, 8104)) in said, said
+    assert " ".join(f"10.0.0.2:{port}" for port in range(8100, 8106)) in said
+
+
+def test_every_role_refuses_a_variable_that_has_another_name_now(run: Run, tmp_path: Path) -> None:
+    play = {"hosts": "localhost", "connection": "local", "gather_facts": False, "tasks": [{"preflight": {}}]}
+    (tmp_path / "play.yml").write_text(yaml.safe_dump([play]))
+    refused = run(str(tmp_path / "play.yml"), "-e", "bot_address=10.0.0.2")
+    assert refused.returncode != 0
+    assert "bot_address is called bot_bind now: rename it where you set it" in refused.stdout
+
+
+def test_a_renamed_variable_is_gone_and_its_new_name_is_there() -> None:
+    renamed = runpy.run_path(str(ROOT / "ansible/plugins/action/preflight.py"))["RENAMED"]
+    roles = (ROOT / "roles").glob("*/defaults/main.yml")
+    public = {name for path in roles for name in yaml.safe_load(path.read_text())}
+    assert set(renamed.values()) <= public
+    assert not set(renamed) & public

@@ -269,3 +269,15 @@ def test_checksums_are_read_from_the_control_data() -> None:
     )
     assert not cluster["has_checksums"]("Data page checksum version:           0\n")
     assert not cluster["has_checksums"]("")
+
+
+def test_every_server_of_the_app_is_let_in_by_its_family_of_addresses() -> None:
+    login = {"type": "hostssl", "database": "aisha", "user": ["aisha"], "method": "scram-sha-256"}
+    sources = {"ip": ["10.0.0.2", "10.0.0.4/31"], "ip6": ["fd00::2"]}
+    entries = filters["hba_from"](login, sources, ["172.24.0.0/13"])
+    assert [hba_line(entry).split()[3] for entry in entries] == [
+        "10.0.0.2/32",
+        "10.0.0.4/31",
+        "fd00::2/128",
+        "172.24.0.0/13",
+    ]

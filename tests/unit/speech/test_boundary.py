@@ -10,7 +10,10 @@ import pytest
 APP = Path(__file__).parents[3] / "app"
 SERVICES = {
     *("psycopg", "psycopg_pool", "sqlalchemy", "alembic", "redis", "rq", "minio", "aiogram", "aiohttp"),
-    *(f"aisha.{house}" for house in ("database", "receive", "store", "queue", "work", "deliver", "bot")),
+    *(
+        f"aisha.{name}"
+        for name in ("database", "lanes", "objects", "receive", "store", "queue", "work", "deliver")
+    ),
     *("aisha_embedded", "aisha_sandbox"),
 }
 SPEECH = sorted((APP / "aisha" / "speech").rglob("*.py"))
