@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """Collect the registry's garbage while nobody pushes.
 
-1. Wait until nobody who may push has asked for anything for a while, and no write is under way.
-2. Hold writes off: while the file `frozen` exists, what stands before the registry answers them with 503.
-3. Look again; go back to 1 when a write came in between.
-4. Collect. The end of this unit, whatever ends it, removes `frozen` with its folder.
+1. Wait until users who may push have made no request for a while, and no write is in progress.
+2. Block writes: while the file `frozen` exists, the proxy answers them with 503.
+3. Look again; go back to 1 if a write came in between.
+4. Collect. When this systemd unit ends, for whatever reason, `frozen` is removed with its folder.
 
 usage: registry-gc CONFIG PROXY_STATE QUIET_SECONDS
 """
@@ -20,13 +20,13 @@ NOTHING_PUSHED_YET = "Path not found: /docker/registry/v2/repositories"
 
 
 class Proxy:
-    """What stands before the registry, and keeps in a folder who asks for what."""
+    """The registry's proxy, whose state folder shows who is active."""
 
     def __init__(self, folder: Path) -> None:
         self._activity, self._writes = folder / "activity", folder / "writes.sock"
 
     def last_activity(self) -> float:
-        """Return when someone who may push last asked for anything; when the proxy runs only since, its start."""
+        """Return the time of the last request of a user who may push, or of the proxy's start if that was later."""
         return self._activity.stat().st_mtime if self._activity.exists() else 0.0
 
     def writes_under_way(self) -> bool:
@@ -35,12 +35,12 @@ class Proxy:
         return any(fields[5] == CONNECTED and fields[7:] == [str(self._writes)] for fields in sockets)
 
     def wait_for_quiet(self, seconds: float) -> None:
-        """Return when no write is under way and the last activity is long enough ago."""
+        """Return when no write is in progress and the last activity is long enough ago."""
         while self.writes_under_way() or time.time() - self.last_activity() < seconds:
             time.sleep(1)
 
     def freeze(self) -> bool:
-        """Hold writes off, and tell whether none had slipped in before that."""
+        """Block writes, and tell whether none came in just before."""
         before = self.last_activity()
         FROZEN.touch()
         time.sleep(1)
