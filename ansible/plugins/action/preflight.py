@@ -30,4 +30,5 @@ class ActionModule(ActionBase):
         said = dict(self._task.args)
         said["require"] = [*renamed(task_vars or {}), *(said.get("require") or [])]
         result: dict[str, Any] = super().run(tmp, task_vars)
-        return result | self._execute_module(module_args=said, task_vars=task_vars)
+        result.update(self._execute_module(module_args=said, task_vars=task_vars))
+        return result
