@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 MARGIN_SECONDS = 1
 BEAT_SECONDS = 1
 ABSENT_SECONDS = 2
-SHUT_OUT_STATUS = 75
+FENCED_STATUS = 75
 """Exit status of a fenced process: EX_TEMPFAIL of sysexits.h, which asks for a restart."""
 
 
@@ -85,7 +85,7 @@ class Presence:
     async def admit(self, connection: Connection) -> None:
         """Admit a new session, unless this process has been fenced meanwhile."""
         if not await connection.one(bots.present(self.id)):
-            self._shut_out()
+            self._exit_fenced()
 
     async def keep(self) -> None:
         """Renew the row until cancelled."""
@@ -102,13 +102,13 @@ class Presence:
     async def _beat(self, connection: Connection) -> None:
         asked = boottime()
         if not await connection.run(bots.renew(self.id)):
-            self._shut_out()
-        await self._shut_others_out(connection)
+            self._exit_fenced()
+        await self._fence_others(connection)
         for lease in self.leases:
             await lease.beat(connection)
         self._valid_until = asked + bots.TTL_SECONDS - MARGIN_SECONDS
 
-    async def _shut_others_out(self, connection: Connection) -> None:
+    async def _fence_others(self, connection: Connection) -> None:
         silent = await connection.all(bots.silent(besides=self.id))
         now = boottime()
         self._absent_since = {
@@ -122,9 +122,9 @@ class Presence:
             await connection.run(leases.free(removed))
             log.warning("silent bots are fenced", bots=removed)
 
-    def _shut_out(self) -> NoReturn:
+    def _exit_fenced(self) -> NoReturn:
         log.critical("fenced by another bot after a silence; exiting, to be restarted", bot=self.id)
-        os._exit(SHUT_OUT_STATUS)
+        os._exit(FENCED_STATUS)
 
 
 async def _remove(connection: Connection, gone: Sequence[str], lapsed: Sequence[str] = ()) -> list[str]:
