@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-# Compiled at once: an environment may forbid Python to keep what it compiles, and every start would compile anew.
+# Compiled now: an environment may forbid Python to keep compiled files, and then every start would compile everything.
 SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
 COMPILE = $(BIN)/python -m compileall -q app
 
@@ -57,14 +57,14 @@ test-fast: $(VENV)/.dev ## lint and the tests that start no service: at once, sh
 FAST := lint-ansible lint-python test-unit
 AT_ONCE := --no-print-directory --jobs=5 --output-sync=target
 
-test-app: $(VENV)/.dev debian ## the app with its services, and as its users see it: both at once, shown when they end
+test-app: $(VENV)/.dev debian ## the app with its services, and end to end, in parallel; output at their end
 	@$(MAKE) $(AT_ONCE) test-integration test-e2e
 
 test-unit test-integration test-e2e: $(VENV)/.dev
 	$(BIN)/pytest tests/$(@:test-%=%)
 
 # Hosts of Debian 12 and 13 as containers; root is needed where Docker must be installed and started.
-test-roles: $(VENV)/.dev ## every role on hosts of its own, then the whole site (ONLY=redis for one)
+test-roles: $(VENV)/.dev ## every role on its own test hosts, then the whole site (ONLY=redis for one)
 	@$(BIN)/python molecule/shared/run.py $(ONLY)
 
 lint: lint-python lint-ansible ## format check, lint, types
@@ -75,7 +75,7 @@ lint-python: $(VENV)/.dev
 lint-ansible: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" ansible-lint --offline -q
 
-format: $(VENV)/.dev ## format and mend what can be mended
+format: $(VENV)/.dev ## format, and fix what can be fixed
 	$(BIN)/ruff format $(PYTHON_CODE)
 	$(BIN)/ruff check --fix $(PYTHON_CODE)
 PYTHON_CODE := app tests docs ansible molecule roles
@@ -86,10 +86,10 @@ hosts: $(VENV)/.dev ## three bare test hosts on this machine: services, app-1 an
 hosts-down: $(VENV)/.dev ## remove every test host, and Docker's engine if it was started for them
 	@$(BIN)/python molecule/shared/hosts.py down --all
 
-rehearsal: $(VENV)/.dev ## a whole production on this machine, with the sandbox standing for Telegram
+rehearsal: $(VENV)/.dev ## a whole production on this machine, with the sandbox in place of Telegram
 	@$(BIN)/python molecule/shared/rehearsal.py up
 
-rehearsal-down: $(VENV)/.dev ## remove it, and what it stood on unless other test hosts do
+rehearsal-down: $(VENV)/.dev ## remove it, and Docker's engine unless other test hosts need it
 	@$(BIN)/python molecule/shared/rehearsal.py down
 
 bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that made it
@@ -98,10 +98,10 @@ bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that ma
 bench-site: $(VENV)/.dev ## how long the site and each role take: one JSON line per figure (SITE=--help)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.site $(SITE)
 
-bench-roll: $(VENV)/.dev ## what a steady load loses while releases go over the rehearsal (ROLL=--help)
+bench-roll: $(VENV)/.dev ## what a steady load loses during releases of the rehearsal (ROLL=--help)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.roll $(ROLL)
 
-# What the tests need beside Python: recorded speech, a browser, and a faster allocator.
+# What the tests need besides Python: recorded speech, a browser, and a faster allocator.
 DEBIAN_PACKAGES := asterisk-core-sounds-en-g722 asterisk-core-sounds-en-wav asterisk-core-sounds-fr-g722 chromium \
 	fonts-noto-color-emoji libmimalloc2.0 pocketsphinx-testdata
 .PHONY: debian
@@ -117,7 +117,7 @@ docs: $(VENV)/.dev ## write docs/settings.md and docs/metrics.md from the code
 	$(BIN)/python docs/generate.py
 	$(BIN)/python docs/role_tables.py
 
-lock: $(BIN)/uv ## resolve requirements/*.txt anew from pyproject.toml
+lock: $(BIN)/uv ## update requirements/*.txt from pyproject.toml
 	$(BIN)/uv pip compile -q $(LOCK) pyproject.toml -o requirements/app.txt
 	$(BIN)/uv pip compile -q $(LOCK) --extra embedded -c requirements/app.txt pyproject.toml -o requirements/embedded.txt
 	$(BIN)/uv pip compile -q $(LOCK) --extra embedded --extra dev -c requirements/embedded.txt pyproject.toml -o requirements/dev.txt

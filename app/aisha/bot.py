@@ -59,13 +59,13 @@ NEEDED_BY_WEBHOOK = ("webhook_url", "webhook_secret")
 class BotProcess:
     """The bot's composition root.
 
-    1. It makes sure of database and bucket, joins the bots that are there, and starts the health server.
-    2. Updates come by polling, while it holds the lease for that, or to its webhook, once all services answer.
-    3. Each stage of the message path is a loop: it waits to be woken, or a moment, and takes one step. PostgreSQL holds
-       all state, so a step that fails is taken again and a loop needs no memory. All bots serve all stages; the chores
-       are done by the one that holds their lease.
-    4. On SIGTERM or Ctrl-C receiving stops first and goes to another bot; sendings that have begun are recorded; the
-       rest is any bot's. Until the end its health says that it drains.
+    1. It checks the database and the bucket, joins the other bots, and starts the health server.
+    2. Updates come by polling, while it holds that lease, or to its webhook, once all services answer.
+    3. Each stage of the message path is a loop: it waits until it is woken, or for a timeout, and takes one step.
+       PostgreSQL holds all state, so a failed step is retried and a loop keeps no state of its own. All bots serve all
+       stages; the chores are done by the bot that holds their lease.
+    4. On SIGTERM or Ctrl-C it drains: receiving stops first and is handed over to another bot; messages that are being
+       sent are recorded; any bot can do the rest. Until it exits its health says `draining`.
     """
 
     def __init__(self, loaded: Settings) -> None:
@@ -167,7 +167,7 @@ class BotProcess:
         return [*tasks, asyncio.create_task(introduction)]
 
     def _chores(self, pool: Pool, lease: Lease) -> list[asyncio.Task[None]]:
-        """Start what one bot at a time does now and then."""
+        """Start the periodic work that one bot at a time does."""
         reconciler = Reconciler(pool, self._redis)
         chores: list[tuple[str, Callable[[], Awaitable[Any]], float]] = [
             ("reconcile", reconciler.step, RECONCILE_SECONDS),
@@ -195,16 +195,16 @@ class BotProcess:
         return lease
 
     async def _hand_over(self, pool: Pool, *leases: Lease) -> None:
-        """Let other bots have the leases at once, or when they lapse."""
+        """Give the leases back; without the database they lapse."""
         try:
             async with pool.connection() as connection:
                 for lease in leases:
                     await lease.close(connection)
         except LOST as error:
-            log.warning("leases not given back, the database is away", error=str(error))
+            log.warning("leases not given back, the database is unreachable", error=str(error))
 
     async def _introduce(self, bot: Bot) -> None:
-        """Make sure of the token, and tell Telegram the commands."""
+        """Check the token, and tell Telegram the commands."""
         try:
             await bot.get_me()
         except TelegramUnauthorizedError:
@@ -247,11 +247,11 @@ async def set_commands(bot: Bot) -> None:
         try:
             await bot.set_my_commands(listed, language_code=None if interface == "en" else interface)
         except (TelegramBadRequest, TelegramNotFound) as error:
-            log.warning("the Bot API server takes no list of commands", error=error.message)
+            log.warning("the Bot API server refuses the list of commands", error=error.message)
 
 
 async def _reachable(address: str) -> None:
-    """Make sure of the database and of its schema.
+    """Check the database and its schema.
 
     Raises:
         ServiceError: it cannot be reached, or its schema is older than this release.

@@ -14,14 +14,14 @@ import click
 from aisha.errors import AishaError
 
 TOLD_TO_STOP = 128 + signal.SIGTERM
-"""Exit status of a process that SIGTERM met before it had begun."""
+"""Exit status of a process that gets SIGTERM before it has started its work."""
 
 VERBS = {
     "run": ("aisha_embedded.cli", "Run everything on this machine: services, bot, workers and web chat."),
     "bot": ("aisha.bot", "Run the bot: receive, store, queue and deliver."),
     "worker": ("aisha.work.cli", "Run this host's transcription workers."),
-    "webhook": ("aisha.receive.registration", "Say where Telegram brings updates, or change it."),
-    "handover": ("aisha.receive.handover", "Have another bot poll."),
+    "webhook": ("aisha.receive.registration", "Show where Telegram delivers updates, or change it."),
+    "handover": ("aisha.receive.handover", "Hand polling over to another bot."),
     "migrate": ("aisha.database.migrate", "Bring the database to the newest schema."),
     "models": ("aisha.models.cli", "List, pull and remove speech models."),
     "sandbox": ("aisha_sandbox.cli", "Run the local Bot API server with its web chat."),
@@ -41,7 +41,7 @@ class LazyGroup(click.Group):
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs that this installation has, in the order a message's life suggests."""
+        """Return the verbs that this installation has, in the order of a message's life."""
         return [verb for verb, (module, _) in VERBS.items() if find_spec(module.partition(".")[0])]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -64,7 +64,7 @@ class LazyGroup(click.Group):
 
 
 def _module(verb: str) -> ModuleType:
-    """Return the verb's module; what a developer's verb lacks is told in one sentence."""
+    """Return the verb's module; if a developer's verb lacks a package, say so in one sentence."""
     try:
         return import_module(VERBS[verb][0])
     except ModuleNotFoundError as error:
@@ -84,7 +84,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; an `AishaError` is one line on stderr and exit status 1."""
-    if os.getpid() == 1:  # the kernel drops a signal for a container's first process that it does not handle
+    if os.getpid() == 1:  # the kernel drops a signal that a container's first process does not handle
         signal.signal(signal.SIGTERM, lambda *_: os._exit(TOLD_TO_STOP))
     atexit.register(gc.freeze)  # else Python's last collection walks through all of aiogram, for a second
     try:

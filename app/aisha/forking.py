@@ -1,4 +1,4 @@
-"""How processes fork: no signal is lost over it, and `kill -9` of a parent leaves no orphan at work."""
+"""How processes fork: no signal is lost, and `kill -9` of a parent leaves no orphan running."""
 
 import ctypes
 import os
@@ -14,8 +14,8 @@ PR_SET_PDEATHSIG = 1
 def signals_held() -> Iterator[None]:
     """Hold SIGTERM and SIGINT back until the block ends, whichever thread they reach.
 
-    Python's own callbacks around a fork drop what a signal's handler raises in them: the process would go on. A child
-    that is forked inside sets its own handlers and does not leave the block.
+    Python's own callbacks around a fork swallow what a signal handler raises in them, so the process would go on. A
+    child that is forked inside sets its own handlers and does not leave the block.
     """
     received: list[int] = []
     numbers = (signal.SIGTERM, signal.SIGINT)

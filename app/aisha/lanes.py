@@ -10,7 +10,7 @@ from aisha.database.jobs import Lane
 from aisha.settings import Settings
 
 LANES: tuple[Lane, ...] = ("short", "long")
-"""In the order in which a worker serves them; one worker of each host serves the first only."""
+"""In the order in which a worker serves them; one worker of each host serves only the first."""
 
 SHORT_SECONDS = 60
 SHORT_BYTES = 1024 * 1024

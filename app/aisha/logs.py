@@ -1,4 +1,4 @@
-"""Structured logs on stderr: one event a line, with the message's id, and no secret.
+"""Structured logs on stderr: one event per line, with the message's id, and no secret.
 
 Redaction happens where a line leaves the process, so it also covers tracebacks, file URLs and what libraries log.
 """

@@ -20,10 +20,10 @@ TRANSIENT = (*LOST, RedisError, TelegramAPIError, OSError, LapsedError, *UNREACH
 
 
 async def forever(name: str, step: Callable[[], Awaitable[Any]], wait: Callable[[], Awaitable[Any]]) -> None:
-    """Take a step, wait, and so on; a failure of a service is logged and the step is taken again.
+    """Take a step, wait, and repeat; a failure of a service is logged and the step is retried.
 
     Raises:
-        AishaError: the operator must mend something.
+        AishaError: the operator must fix something.
     """
     failures = 0
     while True:
@@ -35,20 +35,18 @@ async def forever(name: str, step: Callable[[], Awaitable[Any]], wait: Callable[
             raise
         except TRANSIENT as error:
             failures += 1
-            log.warning(
-                "a step failed and is taken again", stage=name, error=f"{type(error).__name__}: {error}"
-            )
+            log.warning("a step failed and is retried", stage=name, error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(min(0.2 * 2 ** min(failures, 6), 5))
         except Exception:
             failures += 1
-            log.exception("a step failed unexpectedly and is taken again", stage=name)
+            log.exception("a step failed unexpectedly and is retried", stage=name)
             await asyncio.sleep(min(0.5 * 2 ** min(failures, 6), 30))
 
 
 def stop_signal() -> asyncio.Event:
     """Return an event that SIGTERM and SIGINT set.
 
-    Asked for first of all: the first process of a container ignores a signal that it has no handler for.
+    Call this first: the first process of a container ignores a signal that it has no handler for.
     """
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -55,7 +55,7 @@ class Objects:
         self._http.clear()
 
     def check(self) -> None:
-        """Make the bucket unless it is there.
+        """Create the bucket unless it exists.
 
         Raises:
             ServiceError: the server cannot be reached or refuses; names the settings.
@@ -90,10 +90,10 @@ class Objects:
 
     @contextmanager
     def open(self, key: str) -> Iterator[BinaryIO]:
-        """Give the object as a seekable file, a mebibyte of it at a time.
+        """Yield the object as a seekable file that is read a mebibyte at a time.
 
-        A smaller one is read at once: a decoder looks at a file's end first, and each jump is another request.
-        A decoder may take a failing read for the file's end, so a failure is raised again when the file is left.
+        A smaller one is read at once: a decoder looks at a file's end first, and each seek is another request.
+        A decoder may take a failed read for the end of the file, so a failure is raised again when the block ends.
 
         Raises:
             MissingObjectError: it is not there.
@@ -112,7 +112,7 @@ class Objects:
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
-    """Return a context that trusts the system's authorities and the own one."""
+    """Return a context that trusts the system's CAs and the one in `ca_file`."""
     context = ssl.create_default_context()
     if ca_file:
         context.load_verify_locations(ca_file)
@@ -167,7 +167,7 @@ class _ObjectFile(io.RawIOBase):
         super().close()
 
     def _read_on(self, size: int) -> bytes:
-        """Read from the open response, or once from a new one where that has broken."""
+        """Read from the open response; if that has broken, once from a new one."""
         if self._response is not None and self._position == self._read_to:
             try:
                 return bytes(self._response.read(size))

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 
 def import_aiogram() -> None:
-    """Import `aiogram` with its types left to be built."""
+    """Import `aiogram` without building its types."""
     rebuild = BaseModel.__dict__["model_rebuild"]
     BaseModel.model_rebuild = classmethod(lambda cls, **_: None)  # type: ignore[method-assign, assignment]
     try:

@@ -1,4 +1,4 @@
-"""Calls to the Bot API, none of which leaves a process that another bot may have taken for dead."""
+"""Calls to the Bot API, none of which leaves a process that another bot may have fenced."""
 
 from collections.abc import Callable
 from typing import Any

@@ -36,29 +36,29 @@ class Settings(BaseSettings):
 
     bot_token: SecretStr | None = Field(
         None,
-        description="The bot's token from @BotFather. When unset, `aisha run` starts the sandbox instead.",
+        description="The bot's token from @BotFather. If unset, `aisha run` starts the sandbox instead.",
     )
     bot_api_url: HttpUrl | None = Field(
         None, description=f"Address of a Bot API server. Default: {CLOUD_API_URL}, or the sandbox's."
     )
     bot_mode: Mode = Field(
         "polling",
-        description="Whether the bot asks for updates or Telegram posts them; `aisha webhook sync` tells Telegram.",
+        description="How updates arrive: the bot polls, or Telegram posts them. `aisha webhook sync` tells Telegram.",
     )
     webhook_url: HttpUrl | None = Field(
-        None, description="Public https address that Telegram posts updates to. Needed in webhook mode."
+        None, description="Public https URL that Telegram posts updates to. Needed in webhook mode."
     )
     webhook_secret: SecretStr | None = Field(
         None,
-        description="What Telegram proves itself with: 1 to 256 of A-Z, a-z, 0-9, _ and -. Needed in webhook mode.",
+        description="Secret that Telegram sends along: 1 to 256 of A-Z, a-z, 0-9, _ and -. Needed in webhook mode.",
     )
     webhook_ip: IPvAnyAddress | None = Field(
-        None, description="Fixed IP address that Telegram posts to, instead of asking DNS for the webhook's."
+        None, description="Fixed IP address for Telegram to post to, instead of the webhook's address in DNS."
     )
     webhook_certificate: Path | None = Field(
         None,
-        description="File of the certificate (PEM) that Telegram is to trust at the webhook, where none of the"
-        " authorities it knows has signed: the authority's, or the self-signed one. Never a key.",
+        description="Certificate file (PEM) for Telegram to trust at the webhook, if no public CA has signed it: the"
+        " CA's certificate, or the self-signed one. Never a key.",
     )
     webhook_host: str = Field("127.0.0.1", description="Address that the bot listens on for the webhook.")
     webhook_port: Annotated[int, Field(gt=0, le=65535)] = Field(
@@ -77,16 +77,16 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = Field(None, description="S3 access key.")
     s3_secret_key: SecretStr | None = Field(None, description="S3 secret key.")
     s3_bucket: str = Field(
-        "aisha", description="S3 bucket; made at start when it is missing and may be made."
+        "aisha", description="S3 bucket; created at start if it is missing and the user may create it."
     )
     ca_file: FilePath | None = Field(
         None,
-        description="Certificates (PEM) of an authority of your own, trusted beside the system's for PostgreSQL, Redis"
-        " and S3. With it PostgreSQL must prove its name, unless its address has an `sslmode`.",
+        description="Certificates (PEM) of a private CA, trusted in addition to the system's for PostgreSQL, Redis and"
+        " S3. With it PostgreSQL's certificate must match its name, unless its address has an `sslmode`.",
     )
     secrets_dir: Path | None = Field(
         None,
-        description="Folder of files named as variables, each with one's value. The environment goes before them.",
+        description="Folder of files, each named like a variable and holding its value. The environment overrides it.",
     )
     models_dir: Path | None = Field(
         None, description="Folder of speech models. Default: models/ in the data folder."
@@ -99,27 +99,27 @@ class Settings(BaseSettings):
     max_file_size: int | None = Field(
         None,
         gt=0,
-        description="Largest file accepted, in bytes. Default: 20 MiB with Telegram's cloud, else 2000 MiB.",
+        description="Maximum size of a file, in bytes. Default: 20 MiB with Telegram's cloud, else 2000 MiB.",
     )
-    max_duration: int = Field(4 * 3600, gt=0, description="Longest recording accepted, in seconds.")
+    max_duration: int = Field(4 * 3600, gt=0, description="Maximum duration of a recording, in seconds.")
     concurrency: int | None = Field(
-        None, gt=0, description="Recordings one worker host decodes at once. Default: one a core."
+        None, gt=0, description="Number of jobs that a worker host does at once. Default: one per core."
     )
     drain_seconds: int = Field(
         600,
         ge=0,
-        description="So long a worker that is told to stop finishes its jobs; then they go back to the queue.",
+        description="Seconds that a stopping worker has to finish its jobs; then they return to the queue.",
     )
     web_port: Port = Field(
-        8080, description="Port of the sandbox's web chat; the next free one when it is taken."
+        8080, description="Port of the sandbox's web chat; if it is taken, the next free one."
     )
     health_port: Port = Field(8081, description="Port of the bot's /health and /metrics; 0 turns them off.")
     worker_metrics_port: Port = Field(8082, description="Port of the worker's /metrics; 0 turns them off.")
     metrics_host: str = Field("127.0.0.1", description="Address that the health and metrics ports bind to.")
-    log_format: Literal["console", "json"] = Field(
-        "console", description="Log lines for people or for machines."
+    log_format: Literal["console", "json"] = Field("console", description="Log lines for people, or as JSON.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Minimum level of log lines."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
 
     @field_validator("data_dir", "models_dir")
     @classmethod

@@ -1,4 +1,4 @@
-"""`aisha status`: what is waiting, running and done, for an operator's eyes or a program's."""
+"""`aisha status`: what is waiting, running and done, for an operator or a program."""
 
 import json
 from typing import Any

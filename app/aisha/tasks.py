@@ -10,8 +10,8 @@ CANCEL_AGAIN_SECONDS = 1.0
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks until they have ended.
 
-    Once is not enough: a library that meets an error of its own while it is cancelled raises that one, and
-    whoever takes a step again after an error goes on as if nothing had been said.
+    Once is not enough: a library that hits an error of its own while it is cancelled raises that one, and a
+    loop that retries after an error would go on as if it had not been cancelled.
     """
     pending = wanted = set(tasks)
     while pending:

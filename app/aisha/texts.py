@@ -126,7 +126,7 @@ def say(key: str, reader: str, **values: object) -> str:
 
 
 def waiting(ahead: int, reader: str) -> str:
-    """Return the status of a recording whose decoding has not begun, with so many others before it."""
+    """Return the status of a recording whose decoding has not begun, with `ahead` others before it."""
     return say("waiting", reader, ahead=ahead) if ahead else say("working", reader)
 
 

@@ -29,7 +29,7 @@ def collect(url: str, message: str | None) -> dict[str, Any]:
         with connect(url) as connection:
             row = connection.one(_asked(message))
             if not row:
-                raise AishaError(f"no message {message or 'yet'}; `aisha status` counts those there are")
+                raise AishaError(f"no message {message or 'yet'}; `aisha status` counts the messages")
             return {
                 "message": asdict(row),
                 "inbox": connection.one(inbox.story(row.update_id)),
@@ -38,7 +38,7 @@ def collect(url: str, message: str | None) -> dict[str, Any]:
             }
     except psycopg.DataError:
         raise AishaError(
-            f"no message {message}: give our id, or CHAT/MESSAGE as Telegram numbers them"
+            f"no message {message}: give Aisha's id, or CHAT/MESSAGE as Telegram numbers them"
         ) from None
     except LOST as error:
         raise ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}") from None
@@ -53,7 +53,7 @@ def _asked(message: str | None) -> Statement[Message]:
 
 
 def story(found: dict[str, Any]) -> list[str]:
-    """Return the story in lines: who sent what, each step with its delay, each job, each message of ours."""
+    """Return the story in lines: who sent what, each step with its delay, each job, each message of the bot."""
     message = found["message"]
     lines = [
         f"message {message['id']}: {message['kind']} of {message['declared_seconds'] or '?'} s,"
@@ -110,7 +110,7 @@ def _sent(row: dict[str, Any]) -> str:
 def trace_command(message: str | None, as_json: bool) -> None:
     """Tell one message's whole story.
 
-    MESSAGE is our id, or CHAT/MESSAGE as Telegram numbers them; without it, the newest message.
+    MESSAGE is Aisha's id, or CHAT/MESSAGE as Telegram numbers them; without it, the newest message.
     """
     found = collect(settings.load_running().database_address, message)
     if as_json:

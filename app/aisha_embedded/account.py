@@ -40,7 +40,7 @@ def unprivileged() -> Account:
 
 
 def owner(folder: Path) -> Account:
-    """Return the account to use a folder with: its owner, when we may become that.
+    """Return the account to use a folder with: its owner, if this process can switch to that.
 
     Raises:
         ServiceError: it belongs to root or, unless we are root, to somebody else.

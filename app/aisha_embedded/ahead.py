@@ -2,7 +2,7 @@
 
 Importing the bot takes seconds, which would otherwise come after the services' start. The verb's module is
 imported first, then one line is read from standard input: a JSON object with the environment that settings are
-read from. At its end without a line the process ends too: its supervisor has gone.
+read from. If the input ends without a line, the process exits: its supervisor is gone.
 """
 
 import gc
@@ -16,8 +16,8 @@ from aisha.speech.allocator import prefer_fast_allocator
 def main() -> None:
     """Import, wait for the environment, become the verb."""
     if sys.argv[1] == "worker":
-        prefer_fast_allocator()  # this starts the process anew, so before the line is read
-    gc.disable()  # imports make no garbage worth looking for; a quarter of their time
+        prefer_fast_allocator()  # this restarts the process, so before the line is read
+    gc.disable()  # imports leave little garbage, and collecting it takes a quarter of their time
     import click
 
     from aisha import cli

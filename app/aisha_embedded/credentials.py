@@ -28,13 +28,13 @@ class Credentials:
         return (self.folder / name).exists()
 
     def get(self, name: str, make: Callable[[], str] = password) -> str:
-        """Return the secret of this name, made now when there is none."""
+        """Return the secret of this name, creating it if there is none."""
         if name not in self:
             self.write(name, make())
         return (self.folder / name).read_text().strip()
 
     def write(self, name: str, text: str) -> Path:
-        """Replace a file of the folder at once, so that a crash leaves the old one or the new one."""
+        """Replace a file of the folder atomically: a crash leaves the old one or the new one."""
         path = self.folder / name
         new = path.with_suffix(".new")
         new.unlink(missing_ok=True)

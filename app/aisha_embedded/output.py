@@ -15,7 +15,7 @@ def open_log(path: Path) -> int:
 
 
 def bound(path: Path) -> None:
-    """Move a full log's lines to `NAME.1`; its writer, which appends, goes on at the beginning."""
+    """Copy a full log to `NAME.1` and truncate it; its writer, which appends, continues at the beginning."""
     if path.exists() and path.stat().st_size > LIMIT:
         shutil.copyfile(path, path.with_suffix(path.suffix + ".1"))
         os.truncate(path, 0)

@@ -41,7 +41,7 @@ def wanted_services(settings: Settings) -> set[str]:
     """Return the services that no setting replaces.
 
     Raises:
-        SettingsError: only a part of what replaces a service is set.
+        SettingsError: only some of the settings that replace a service are set.
     """
     if settings.s3_endpoint:
         settings.required("s3_access_key", "s3_secret_key")

@@ -65,10 +65,10 @@ class Postgres:
         return {"AISHA_DATABASE_URL": self._url(ports[0], "aisha")}
 
     def spec(self, ports: list[int]) -> Spec:
-        """Return how to run it; makes the cluster at the first call.
+        """Return how to run it; creates the cluster at the first call.
 
         Raises:
-            ServiceError: the cluster cannot be made or used.
+            ServiceError: the cluster cannot be created or used.
         """
         folder, account = self._cluster.open()
         settings = [f"--{key}={value}" for key, value in (SETTINGS | {"port": str(ports[0])}).items()]
@@ -114,7 +114,7 @@ class Postgres:
 
 
 class Cluster:
-    """The folder of a PostgreSQL cluster: where it is, whose it is, and how it comes to be."""
+    """The folder of a PostgreSQL cluster: where it is, who owns it, and how it is created."""
 
     def __init__(self, data_dir: Path, credentials: Credentials) -> None:
         self._data_dir = data_dir
@@ -132,17 +132,17 @@ class Cluster:
         return self._link.is_symlink() or self._link.exists()
 
     def open(self) -> tuple[Path, Account]:
-        """Return the cluster's folder and the account that owns it, made now when there is none.
+        """Return the cluster's folder and the account that owns it, creating it if there is none.
 
         Raises:
-            ServiceError: it is gone, another's, or of another PostgreSQL version.
+            ServiceError: it is gone, another account's, or of another PostgreSQL version.
         """
         if not self.exists():
             self._create()
         folder = self._link.resolve()
         if not folder.is_dir():
             raise ServiceError(
-                f"{self._link} leads to {folder}, which is gone: remove the link to begin anew"
+                f"{self._link} leads to {folder}, which is gone: remove the link to start over"
             )
         _check_version(folder)
         account = owner(folder)
@@ -207,8 +207,8 @@ def binaries(account: Account) -> Path:
 async def end_leftover(folder: Path) -> None:
     """Make way for a new postmaster on a cluster that was not shut down.
 
-    Ends servers that still run on it, whoever started them, and then removes `postmaster.pid`: its number may
-    be another process's by now, or a zombie's, and either would keep PostgreSQL from starting.
+    Ends all servers that still run on it and then removes `postmaster.pid`: its number may belong to another
+    process by now, or to a zombie, and either would keep PostgreSQL from starting.
     """
     lock = folder / "postmaster.pid"
     if not lock.exists():

@@ -1,4 +1,4 @@
-"""One child process: how it is started, told ready and stopped."""
+"""One child process: how it is started, found ready and stopped."""
 
 import asyncio
 import ctypes
@@ -30,8 +30,8 @@ class Spec:
     """What to run and how to know that it works.
 
     `ready` is called again and again until it returns; a `ServiceError` from it ends the attempt, every other
-    error means "not yet". `prepare` runs before each start, `clean` after the last stop. `later` is an environment
-    still to come: the child is started at once and reads it as a line of JSON from its standard input. A higher
+    error means "not yet". `prepare` runs before each start, `clean` after the last stop. `later` is an environment not
+    known yet: the child is started at once and reads it as a line of JSON from its standard input. A higher
     `stage` is stopped earlier. Times are in seconds.
     """
 
@@ -87,20 +87,20 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process's number, which is its session's too."""
+        """The process id, which is also the session id."""
         return self.child.pid
 
     async def let_go(self) -> None:
-        """Hand a child that waits for it the rest of its environment."""
+        """Send a child that waits for it the rest of its environment."""
         if self.spec.later and self.child.stdin:
             line = json.dumps(dict(await asyncio.shield(self.spec.later))) + "\n"
-            with suppress(ConnectionError):  # it has ended, which is reported as that
+            with suppress(ConnectionError):  # it has ended, and its exit status is reported
                 self.child.stdin.write(line.encode())
                 await self.child.stdin.drain()
                 self.child.stdin.close()
 
     async def let_go_or_end(self) -> None:
-        """Do as `let_go` does, but return too when the child ends before its environment has come."""
+        """Do as `let_go` does, but also return if the child ends before its environment is known."""
         waits = [asyncio.ensure_future(self.let_go()), asyncio.ensure_future(self.child.wait())]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

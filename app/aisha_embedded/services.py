@@ -26,7 +26,7 @@ __all__ = ["ALL", "Services", "erase"]
 class Services:
     """The wanted services of a data folder, each on ports of its own on 127.0.0.1.
 
-    1. `begin` each: choose free ports, start, wait until it answers; if somebody took one, choose others.
+    1. `begin` each: choose free ports, start, wait until it answers; if one has been taken, choose others.
     2. The supervisor restarts one that dies, on the same ports.
     3. Leaving the context stops them; their data stay.
     """
@@ -106,7 +106,7 @@ class Services:
         """Kill a service as `kill -9` does and return when its successor answers.
 
         Raises:
-            TimeoutError: it does not within this time.
+            TimeoutError: it does not answer within this time.
         """
         starts = self._supervisor[name].starts
         self.kill(name)

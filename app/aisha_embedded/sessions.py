@@ -61,9 +61,9 @@ class PidFile:
         self.path.unlink(missing_ok=True)
 
     async def end_leftover(self, stop: signal.Signals, grace: float) -> bool:
-        """End what is left of the recorded session: its leader politely, after `grace` seconds all of it.
+        """End what is left of the recorded session: its leader with `stop`, after `grace` seconds all of it.
 
-        Returns whether anything was left. A process that merely got the recorded number is not touched.
+        Returns whether anything was left. A process that merely reuses the recorded id is not touched.
         """
         record = self._read()
         if record is None:

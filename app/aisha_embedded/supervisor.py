@@ -59,7 +59,7 @@ class Supervised:
             await self._started.wait_for(lambda: self.starts >= times)
 
     async def stop(self) -> None:
-        """Stop it for good."""
+        """Stop it and do not restart it."""
         if self._watcher:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):

@@ -29,5 +29,5 @@ def forbidden(reason: str) -> ApiError:
 
 
 def too_many(seconds: int) -> ApiError:
-    """Return 429, to be repeated after so many seconds."""
+    """Return 429, to be retried after `seconds`."""
     return ApiError(429, f"Too Many Requests: retry after {seconds}", retry_after=seconds)

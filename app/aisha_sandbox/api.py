@@ -83,7 +83,7 @@ async def _spoiled(core: Core, name: str, params: Params, rule: Json | None) -> 
 
 
 async def _hang(core: Core, rule: Json) -> None:
-    """Keep a caller waiting, but not the end of the server."""
+    """Keep a caller waiting without delaying the server's shutdown."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(core.stopping.wait(), float(rule.get("seconds", 10)))
         raise ApiError(502, "Bad Gateway")

@@ -32,7 +32,7 @@ from aisha_sandbox.server import Sandbox
 @click.option(
     "--bot-api-address",
     metavar="ADDRESS",
-    help="An address of this machine where bots of other machines reach the Bot API, and only that.",
+    help="An address of this machine where bots on other machines reach the Bot API and nothing else.",
 )
 def sandbox_command(
     data_dir: Path | None, port: int | None, strict_port: bool, file_limit: int, bot_api_address: str | None

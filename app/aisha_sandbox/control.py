@@ -133,7 +133,7 @@ async def users(core: Core, request: web.Request, params: Params) -> list[Json]:
 
 
 async def create_user(core: Core, request: web.Request, params: Params) -> Json:
-    """Make a person, with a private chat that counts as started unless `started` is false."""
+    """Create a person, with a private chat that counts as started unless `started` is false."""
     return core.chats.create_user(
         params.values, started="started" not in params.values or params.flag("started")
     )
@@ -167,7 +167,7 @@ async def show_chat(core: Core, request: web.Request, params: Params) -> Json:
 
 
 async def create_chat(core: Core, request: web.Request, params: Params) -> Json:
-    """Make a group with members; the bot is one of them."""
+    """Create a group with members; the bot is one of them."""
     kind = params.text("type", "group") or "group"
     if kind not in GROUPS:
         raise bad_request("type must be group or supergroup; a private chat comes with its user")
@@ -340,7 +340,7 @@ async def callback(core: Core, request: web.Request, params: Params) -> Json:
 
 
 async def react(core: Core, request: web.Request, params: Params) -> Json:
-    """Put a person's reaction on a message; an empty emoji takes it off."""
+    """Put a person's reaction on a message; an empty emoji removes it."""
     chat_id = _chat(request)
     user_id = params.number("user_id") or core.chats.members(chat_id)[0]
     emoji = params.text("emoji")
@@ -384,7 +384,7 @@ async def clear_faults(core: Core, request: web.Request, params: Params) -> Json
 
 
 async def forget_file(core: Core, request: web.Request, params: Params) -> Json:
-    """Make a file be gone, as Telegram's old files are."""
+    """Make a file unavailable, as Telegram's old files are."""
     count = core.files.forget(request.match_info["name"])
     if not count:
         raise ApiError(404, "Not Found: file")

@@ -1,4 +1,4 @@
-"""Where a webhook's posts go: the address that is connected to, the name asked for, and the certificates trusted."""
+"""Where a webhook's posts go: the address to connect to, the host name to ask for, and the certificates to trust."""
 
 import functools
 import ssl
@@ -36,7 +36,7 @@ def address(hook: Json) -> str | None:
 
 
 def request(hook: Json) -> Json:
-    """Return aiohttp's arguments of a post: only what is connected to is replaced by a fixed address, no name."""
+    """Return aiohttp's arguments for a post: a fixed address changes only what is connected to, not the host name."""
     url = URL(hook["url"])
     trusted = {"ssl": _trusting(hook["certificate"])} if hook.get("certificate") else {}
     headers = {"X-Telegram-Bot-Api-Secret-Token": hook["secret"]} if hook["secret"] else {}

@@ -1,4 +1,4 @@
-"""Files: stored once by content, named anew at each sending, served by path.
+"""Files: stored once by content, given a new `file_id` at each sending, served by path.
 
 `file_unique_id` follows the content, `file_id` the sending: https://core.telegram.org/bots/api#file.
 """
@@ -72,7 +72,7 @@ class Files:
         return Upload(path, Path(name).name or "file", mime_type, size, digest.hexdigest())
 
     async def adopt(self, source: Path, name: str | None = None, mime_type: str | None = None) -> Upload:
-        """Copy a file of this machine, by reference where the file system can.
+        """Copy a file of this machine, by reference if the file system can.
 
         Raises:
             ApiError: there is none.

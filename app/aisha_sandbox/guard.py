@@ -34,14 +34,14 @@ def _local(address: str) -> bool:
 
 
 def _own_address(request: web.Request) -> str:
-    """Return the address of ours that the request came to."""
+    """Return the address of this server that the request came to."""
     name = request.transport.get_extra_info("sockname") if request.transport else None
     return str(name[0]) if name else "127.0.0.1"
 
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse requests that name another host, or that another site's page makes."""
+    """Refuse requests that name another host, or that come from another site's page."""
     own = _own_address(request)
     if own not in LOOPBACK and not request.path.startswith(BOT_API):
         raise web.HTTPForbidden(text="only the Bot API is served to other machines\n")

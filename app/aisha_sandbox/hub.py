@@ -12,7 +12,7 @@ Found = TypeVar("Found")
 
 
 class Hub:
-    """Wakes whoever waits for a topic, and copies events to every open page."""
+    """Wakes those who wait for a topic, and copies events to every open page."""
 
     def __init__(self) -> None:
         self._waiters: dict[str, set[asyncio.Future[None]]] = defaultdict(set)

@@ -110,7 +110,7 @@ class Messages:
         return self.show(chat_id, message_id)
 
     def delete(self, row: sqlite3.Row) -> None:
-        """Take a message away; its number is never used again."""
+        """Delete a message; its number is never used again."""
         self._set(row, "deleted", 1)
 
     def react(self, row: sqlite3.Row, user_id: int, reactions: list[Json]) -> list[Json]:

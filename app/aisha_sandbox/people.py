@@ -55,7 +55,7 @@ class People:
     def write(
         self, chat_id: int, user_id: int, content: Json, reply_to: int | None, date: int | None = None
     ) -> tuple[Json, int | None]:
-        """Send a message as a user; return it and the update's id, None when the bot does not hear it.
+        """Send a message as a user; return it and the update's id, None when the bot does not receive it.
 
         Raises:
             ApiError: the user is not in the chat, or has blocked the bot.
@@ -78,7 +78,7 @@ class People:
             raise ApiError(409, "Conflict: the user has blocked the bot; unblock it first")
 
     def privacy(self) -> bool:
-        """Tell whether the bot is in privacy mode: in groups it hears only what concerns it."""
+        """Tell whether the bot is in privacy mode: in groups it receives only what concerns it."""
         return not self._state.get("can_read_all_group_messages", True)
 
     def _heard(self, message: Json) -> bool:

@@ -54,7 +54,7 @@ class Webhook:
     def set(
         self, url: str, secret: str | None, connections: int, ip_address: str | None, certificate: str | None
     ) -> None:
-        """Turn delivery on; with a certificate (PEM) that one alone is trusted.
+        """Turn delivery on; a certificate (PEM) that is given is the only one trusted.
 
         Raises:
             ApiError: the address, the fixed one, the certificate or the secret is malformed.
@@ -173,7 +173,7 @@ def _words(error: ssl.SSLError) -> str:
 
 
 def _queue_of(update: Json) -> str:
-    """Return what keeps an update in line: its chat, or its sender."""
+    """Return the key within which updates stay in order: the chat's id, or the sender's."""
     for kind, body in update.items():
         if kind == "update_id" or not isinstance(body, dict):
             continue

@@ -8,30 +8,11 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from tests.imports import APP, MODULES, own_imports
 
 ROOT = Path(__file__).parents[2]
-APP = ROOT / "app"
 ROOMS = re.compile(r"^\| `(\w+)/` \|.*\| ([^|]*) \|$", re.MULTILINE)
 LONGEST, MEDIAN = 40, 8
-
-
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(APP).with_suffix("").parts).removesuffix(".__init__")
-
-
-MODULES = {module_of(path): path for path in sorted(APP.rglob("*.py"))}
-
-
-def imported(path: Path) -> set[str]:
-    """Return the app's own modules that a file imports, wherever in it."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = {f"{node.module}.{name.name}" for name in node.names}
-            found |= (names & MODULES.keys()) or {node.module}
-        elif isinstance(node, ast.Import):
-            found |= {name.name for name in node.names}
-    return found & MODULES.keys()
 
 
 def room_of(module: str) -> str | None:
@@ -47,7 +28,7 @@ def rooms() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for module, path in MODULES.items():
         if room := room_of(module):
-            others = {other for name in imported(path) if (other := room_of(name))}
+            others = {other for name in own_imports(path) if (other := room_of(name))}
             found.setdefault(room, set()).update(others - {room})
     return found
 
@@ -72,7 +53,7 @@ def test_the_page_names_every_room_and_what_it_imports() -> None:
 
 
 def test_no_imports_run_in_a_circle() -> None:
-    TopologicalSorter({module: imported(path) for module, path in MODULES.items()}).prepare()
+    TopologicalSorter({module: own_imports(path) for module, path in MODULES.items()}).prepare()
 
 
 def test_functions_are_short() -> None:

@@ -6,23 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.imports import APP, own_imports
 
-APP = Path(__file__).parents[2] / "app" / "aisha"
-MIGRATIONS = APP / "database" / "migrations"
+AISHA = APP / "aisha"
+MIGRATIONS = AISHA / "database" / "migrations"
 STEPS = ("receive", "store", "queue", "work", "deliver")
 CREATE = re.compile(r"CREATE TABLE (\w+)")
 TABLES = sorted({name for path in MIGRATIONS.rglob("*.py") for name in CREATE.findall(path.read_text())})
 STATEMENT = re.compile(rf"\b(?:FROM|JOIN|INTO|UPDATE|TABLE)\s+(?:ONLY\s+)?(?:{'|'.join(TABLES)})\b")
-OUTSIDE = sorted(path for path in APP.rglob("*.py") if APP / "database" not in path.parents)
-
-
-def imported(path: Path) -> Iterator[str]:
-    """The modules of `aisha` that a file imports, wherever in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+OUTSIDE = sorted(path for path in AISHA.rglob("*.py") if AISHA / "database" not in path.parents)
 
 
 def strings(path: Path) -> Iterator[str]:
@@ -32,25 +24,26 @@ def strings(path: Path) -> Iterator[str]:
             yield node.value
 
 
-def of_package(modules: Iterator[str], *packages: str) -> list[str]:
-    return [name for name in modules if name.startswith(tuple(f"aisha.{package}." for package in packages))]
+def of_package(modules: set[str], *packages: str) -> list[str]:
+    folders = tuple(f"aisha.{package}." for package in packages)
+    return [name for name in sorted(modules) if f"{name}.".startswith(folders)]
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_step_imports_no_other_step(step: str) -> None:
     others = [each for each in STEPS if each != step]
-    found = {path.name: of_package(imported(path), *others) for path in (APP / step).rglob("*.py")}
+    found = {path.name: of_package(own_imports(path), *others) for path in (AISHA / step).rglob("*.py")}
     assert found
     assert not {name: modules for name, modules in found.items() if modules}
 
 
 def test_the_rooms_import_no_step() -> None:
     assert not [
-        name for path in (APP / "database").rglob("*.py") for name in of_package(imported(path), *STEPS)
+        name for path in (AISHA / "database").rglob("*.py") for name in of_package(own_imports(path), *STEPS)
     ]
 
 
-@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(APP)))
+@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: str(path.relative_to(AISHA)))
 def test_sql_of_a_table_stands_in_its_room(path: Path) -> None:
     assert not [text for text in strings(path) if STATEMENT.search(text)]
 

@@ -1,17 +1,15 @@
 """Three packages in one distribution; a server gets `aisha` alone."""
 
-import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.imports import APP, own_imports
 
 from aisha.cli import FOR_DEVELOPERS, VERBS
 
-APP = Path(__file__).parents[2] / "app"
 BESIDE = ("aisha_embedded", "aisha_sandbox")
 SHARED = {"aisha.errors", "aisha.logs", "aisha.settings"}
 ALLOWED = {
@@ -21,21 +19,9 @@ ALLOWED = {
 }
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Return the modules that a file imports; of `from aisha import logs` that is `aisha.logs`."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (
-                f"{node.module}.{alias.name}" if node.module in ALLOWED else node.module
-                for alias in node.names
-            )
-
-
 @pytest.mark.parametrize("package", ALLOWED)
 def test_a_package_takes_from_the_others_only_what_is_shared(package: str) -> None:
-    taken = {name for path in (APP / package).rglob("*.py") for name in imports(path)}
+    taken = {name for path in (APP / package).rglob("*.py") for name in own_imports(path)}
     others = {name for name in taken if name.partition(".")[0] in ALLOWED.keys() - {package}}
     assert others == ALLOWED[package]
 

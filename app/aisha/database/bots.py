@@ -1,4 +1,4 @@
-"""The room of `bots`: bot processes, each with a row that it renews every second and an id that its sessions carry."""
+"""The table `bots`: bot processes, each with a row that it renews every second and an id that its sessions carry."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from psycopg.rows import class_row, dict_row
 from aisha.database.statement import Statement
 
 TTL_SECONDS = 5
-"""So long after its last renewal a bot's row and its leases are good."""
+"""How long a bot's row and its leases are valid after a renewal."""
 
 PREFIX = "aisha-bot/"
 """What every bot's id begins with."""
@@ -32,7 +32,7 @@ def join(bot: str, mode: str) -> Statement[None]:
 
 
 def present(bot: str) -> Statement[str]:
-    """Give the bot's id, unless it was removed."""
+    """Select the bot's id, unless it was removed."""
     return Statement("SELECT id FROM bots WHERE id = %(id)s", {"id": bot})
 
 
@@ -42,7 +42,7 @@ def renew(bot: str) -> Statement[None]:
 
 
 def silent(besides: str) -> Statement[Silent]:
-    """Give the other bots that do not show that they live."""
+    """Select the other bots that show no sign of life."""
     return Statement(
         """
         SELECT id, expires < clock_timestamp() AS lapsed FROM bots
@@ -55,7 +55,7 @@ def silent(besides: str) -> Statement[Silent]:
 
 
 def remove(gone: Sequence[str], lapsed: Sequence[str] = ()) -> Statement[str]:
-    """Delete the rows of bots that are gone, and of those whose rows are still lapsed; give their ids."""
+    """Delete the rows of bots that are gone, and of those whose rows are still lapsed; return their ids."""
     return Statement(
         """
         DELETE FROM bots WHERE id = ANY(%(gone)s) OR id = ANY(%(lapsed)s) AND expires < clock_timestamp()

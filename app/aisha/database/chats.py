@@ -1,10 +1,10 @@
-"""The room of `chats`: what is remembered of a chat."""
+"""The table `chats`: what is remembered of a chat."""
 
 from aisha.database.statement import Statement
 
 
 def language(chat_id: int) -> Statement[str | None]:
-    """Give the language of speech that was chosen in a chat, if one was."""
+    """Select the language of speech that was chosen in a chat, if one was."""
     sql = "SELECT language FROM chats WHERE chat_id = %(chat_id)s"
     return Statement(sql, {"chat_id": chat_id})
 
@@ -21,7 +21,7 @@ def choose(chat_id: int, language: str) -> Statement[None]:
 
 
 def take_language(chat_id: int, former: int) -> Statement[None]:
-    """Choose for a supergroup what the group that it was had chosen."""
+    """Copy the chosen language of a group to the supergroup that it has become."""
     return Statement(
         """
         INSERT INTO chats (chat_id, language) SELECT %(chat_id)s, language FROM chats WHERE chat_id = %(former)s
@@ -32,7 +32,7 @@ def take_language(chat_id: int, former: int) -> Statement[None]:
 
 
 def be_quiet(chat_id: int, seconds: float) -> Statement[None]:
-    """Send nothing to a chat for so many seconds."""
+    """Send nothing to a chat for `seconds`."""
     return Statement(
         """
         INSERT INTO chats (chat_id, quiet_until) VALUES (%(chat_id)s, now() + make_interval(secs => %(seconds)s))

@@ -21,13 +21,13 @@ KEEPALIVE: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
     "connect_timeout": 5,
 }
-# WAL is written in order: a commit that waits for the disk takes all earlier ones with it. So only those wait that
-# must be durable before something happens outside, such as acknowledging an update (`Connection.durable`); the others
-# save their 2 ms each.
+# WAL is written in order: a commit that waits for the disk makes all earlier ones durable too. So a commit waits only
+# if it must be durable before something happens outside, such as acknowledging an update (`Connection.durable`); the
+# others save 2 ms each.
 RELAXED = {"options": "-c synchronous_commit=off"}
 
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
-"""What a database that went away raises; anything else psycopg raises is a mistake of ours."""
+"""What is raised when the database is unreachable; anything else that psycopg raises is a bug."""
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +75,7 @@ class Connection(psycopg.AsyncConnection[DictRow]):
 
 
 class BlockingConnection(psycopg.Connection[DictRow]):
-    """A session of a process without an event loop, which does as `Connection` does."""
+    """A `Connection` for a process without an event loop."""
 
     def one(self, statement: Statement[Row]) -> Row | None:
         """Run a statement and return its first row."""
@@ -109,7 +109,7 @@ Pool = AsyncConnectionPool[Connection]
 def open_pool(url: str, size: int, name: str, admit: Callable[[Connection], Awaitable[None]]) -> Pool:
     """Return a pool of autocommit connections that is to be opened with `async with`.
 
-    Sessions carry `name`, and `admit` is asked about each new one before it is used.
+    Sessions carry `name` as application_name, and `admit` checks each new one before it is used.
     """
     return AsyncConnectionPool(
         url,
@@ -157,7 +157,7 @@ class Wakeups:
         self._events[stage].set()
 
     async def wait(self, stage: str, seconds: float) -> None:
-        """Return when the stage was woken, or after so many seconds."""
+        """Return when the stage is woken, or after `seconds`."""
         event = self._events[stage]
         try:
             async with asyncio.timeout(seconds):
@@ -167,7 +167,7 @@ class Wakeups:
         event.clear()
 
     async def listen(self) -> None:
-        """Set events as notifications come, until cancelled."""
+        """Set events as notifications arrive, until cancelled."""
         while True:
             try:
                 await self._listen_once()

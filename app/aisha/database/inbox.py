@@ -1,4 +1,4 @@
-"""The room of `inbox`: what Telegram sent, committed before it is acknowledged."""
+"""The table `inbox`: what Telegram sent, committed before it is acknowledged."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from aisha.database.statement import Statement, columns
 
 @dataclass(frozen=True, slots=True)
 class Unhandled:
-    """An update, how often it was tried, and the position of the new message that it brings, if it does."""
+    """An update, how often it was tried, and chat and message id of the new message that it brings, if any."""
 
     update_id: int
     update: dict[str, Any]
@@ -23,7 +23,7 @@ class Unhandled:
 def add(
     update_id: int, update: dict[str, Any], chat_id: int | None, message_id: int | None
 ) -> Statement[None]:
-    """Add an update; one that is known changes nothing."""
+    """Add an update; a known one changes nothing."""
     return Statement(
         """
         INSERT INTO inbox (update_id, update, chat_id, message_id)
@@ -35,7 +35,7 @@ def add(
 
 
 def next_unhandled() -> Statement[Unhandled]:
-    """Take the oldest unhandled update until the transaction ends."""
+    """Lock the oldest unhandled update until the transaction ends."""
     return Statement(
         f"""
         SELECT {columns(Unhandled)} FROM inbox WHERE handled_at IS NULL
@@ -46,7 +46,7 @@ def next_unhandled() -> Statement[Unhandled]:
 
 
 def tried(update_id: int, error: str | None, *, handled: bool) -> Statement[None]:
-    """Count an attempt; an update that is not handled by it is tried again."""
+    """Count an attempt; an update that it did not handle is tried again."""
     return Statement(
         """
         UPDATE inbox SET attempts = attempts + 1, error = %(error)s,
@@ -58,7 +58,7 @@ def tried(update_id: int, error: str | None, *, handled: bool) -> Statement[None
 
 
 def story(update_id: int) -> Statement[dict[str, Any]]:
-    """Tell when an update came and was handled, and its last error."""
+    """Select when an update was received and handled, and its last error."""
     sql = "SELECT received_at, handled_at, error FROM inbox WHERE update_id = %(update_id)s"
     return Statement(sql, {"update_id": update_id}, dict_row)
 
@@ -69,7 +69,7 @@ def unhandled() -> Statement[int]:
 
 
 def probe() -> Statement[None]:
-    """Read a row, to see that this can be done."""
+    """Read a row, to check that the database answers."""
     return Statement("SELECT 1 FROM inbox LIMIT 1")
 
 

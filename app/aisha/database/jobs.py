@@ -1,4 +1,4 @@
-"""The room of `jobs`: one piece of decoding, a whole recording (no segment) or one segment of a long one.
+"""The table `jobs`: the decoding of a whole recording (no segment) or of one segment of a long one.
 
 waiting ──▶ queued ──▶ started ──▶ done
    ▲          │           │
@@ -47,7 +47,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """A job that is given to Redis, for the how-manieth time."""
+    """A job that is given to Redis; `dispatches` counts how often."""
 
     id: int
     dispatches: int
@@ -58,14 +58,14 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A job that went back to `waiting`, and how often it was begun."""
+    """A job that went back to `waiting`, and how often it was started."""
 
     message: int
     attempts: int
 
 
 def lock_name(job: int) -> str:
-    """Return the name of the lock that a work-horse holds while it is at a job."""
+    """Return the name of the lock that a work-horse holds while it does a job."""
     return f"job:{job}"
 
 
@@ -102,9 +102,9 @@ def add(
 
 
 def take(lane: Lane, depth: int) -> Statement[Dispatch]:
-    """Queue as many waiting jobs of a lane as it has room for: by turn, one of each user after the other.
+    """Queue as many waiting jobs of a lane as it has room for, round-robin over the users.
 
-    A user's n-th job counts as n-th also when the ones before it are queued or running, so turns go round the users.
+    A user's n-th job gets the n-th turn even if the jobs before it are already queued or running.
     """
     return Statement(
         f"""
@@ -125,7 +125,7 @@ def take(lane: Lane, depth: int) -> Statement[Dispatch]:
 
 
 def claim(job: int, worker: str) -> Statement[Job]:
-    """Begin a queued job; no row when it was begun before, or is not queued any more."""
+    """Start a queued job; no row when it was started before or is no longer queued."""
     return Statement(
         f"""
         UPDATE jobs SET state = 'started', started_at = now(), attempts = attempts + 1, worker = %(worker)s
@@ -156,17 +156,17 @@ def done(
 
 
 def forgotten(job: int, dispatches: int) -> Statement[Loss]:
-    """Return a queued job that Redis has lost, unless it was given to Redis again meanwhile."""
+    """Put back a queued job that Redis has lost, unless it was given to Redis again meanwhile."""
     return _returned(job, "queued", "forgotten", dispatches=dispatches)
 
 
 def abandoned(job: int) -> Statement[Loss]:
-    """Return a started job whose work-horse died; each death makes the next wait longer, up to a minute."""
+    """Put back a started job whose work-horse died; each death makes the next wait longer, up to a minute."""
     return _returned(job, "started", "abandoned")
 
 
 def given_back(job: int, error: str, seconds: float = 0) -> Statement[Loss]:
-    """Return a started job that its own worker could not end, after so many seconds; that counts as no attempt."""
+    """Put a started job that its own worker could not finish back for `seconds`, without counting an attempt."""
     return _returned(job, "started", error, uncounted=1, seconds=seconds)
 
 
@@ -217,13 +217,13 @@ def drop(message: int) -> Statement[None]:
 
 
 def of(message: int) -> Statement[Job]:
-    """Give all jobs of a message: the whole recording's, then its segments' in their order."""
+    """Select all jobs of a message: the whole recording's, then its segments' in order."""
     sql = f"SELECT {columns(Job)} FROM jobs WHERE message = %(message)s ORDER BY segment NULLS FIRST"
     return Statement(sql, {"message": message}, class_row(Job))
 
 
 def queued() -> Statement[Dispatch]:
-    """Give the jobs that should have been in a lane of Redis for two seconds."""
+    """Select the jobs that should have been in a lane of Redis for two seconds."""
     return Statement(
         f"""
         SELECT {columns(Dispatch)} FROM jobs
@@ -234,13 +234,13 @@ def queued() -> Statement[Dispatch]:
 
 
 def started() -> Statement[int]:
-    """Give the ids of the jobs that a work-horse should have been at for a second."""
+    """Select the ids of the jobs that a work-horse should have been doing for a second."""
     sql = "SELECT id FROM jobs WHERE state = 'started' AND started_at < now() - interval '1 second'"
     return Statement(sql)
 
 
 def unfinished(worker: str) -> Statement[int]:
-    """Give the ids of the jobs that a worker has begun and not ended."""
+    """Select the ids of the jobs that a worker has started and not finished."""
     sql = "SELECT id FROM jobs WHERE state = 'started' AND worker = %(worker)s ORDER BY id"
     return Statement(sql, {"worker": worker})
 

@@ -1,4 +1,4 @@
-"""The room of `leases`: what only one bot at a time does, and how it is handed over."""
+"""The table `leases`: what only one bot at a time may do, and how that is handed over."""
 
 import asyncio
 import math
@@ -16,14 +16,14 @@ from aisha.database.statement import Statement
 log = structlog.get_logger(__name__)
 
 ABSTAIN_SECONDS = 2
-"""So long one that was asked to give a lease back leaves it to others."""
+"""How long a bot that was asked to give a lease back leaves it to the others."""
 
 Values = dict[str, Any]
-"""Name, holder, token and TTL in seconds: a holder whose token was followed by another holds nothing."""
+"""Name, holder, fencing token and TTL in seconds; an outdated token holds nothing."""
 
 
 def take(values: Values) -> Statement[int]:
-    """Take a lease that nobody holds and give the new token; no row when somebody holds it."""
+    """Take a free lease and return its new token; no row when a bot holds it."""
     return Statement(
         """
         INSERT INTO leases (name, holder, token, expires)
@@ -38,7 +38,7 @@ def take(values: Values) -> Statement[int]:
 
 
 def renew(values: Values) -> Statement[bool]:
-    """Renew a lease and tell whether it is asked back; no row when another has it."""
+    """Renew a lease and tell whether it is asked back; no row when another bot has it."""
     return Statement(
         """
         UPDATE leases SET expires = clock_timestamp() + make_interval(secs => %(ttl)s)
@@ -49,7 +49,7 @@ def renew(values: Values) -> Statement[bool]:
 
 
 def give_back(values: Values) -> Statement[None]:
-    """Let anybody take a lease."""
+    """Give a lease back, so that any bot may take it."""
     return Statement(
         """
         UPDATE leases SET holder = NULL, asked_back = false, caught_up = false
@@ -61,7 +61,7 @@ def give_back(values: Values) -> Statement[None]:
 
 
 def prove(values: Values) -> Statement[int]:
-    """Keep others from taking a lease until the transaction ends; no row when one has."""
+    """Keep other bots from taking a lease until the transaction ends; no row when one has taken it."""
     return Statement(
         """
         SELECT token FROM leases WHERE name = %(name)s AND holder = %(holder)s AND token = %(token)s FOR SHARE
@@ -71,7 +71,7 @@ def prove(values: Values) -> Statement[int]:
 
 
 def ask_back(name: str) -> Statement[str]:
-    """Ask whoever holds a lease to let another have it, and give its id; no row when nobody holds it."""
+    """Ask the holder of a lease to give it back and return the holder's id; no row when nobody holds it."""
     return Statement(
         """
         UPDATE leases SET asked_back = true WHERE name = %(name)s AND holder IS NOT NULL RETURNING holder
@@ -82,7 +82,7 @@ def ask_back(name: str) -> Statement[str]:
 
 
 def free(holders: Sequence[str]) -> Statement[None]:
-    """Let anybody take what bots that are gone have held."""
+    """Free the leases that removed bots held."""
     return Statement(
         "UPDATE leases SET holder = NULL, caught_up = false WHERE holder = ANY(%(holders)s)",
         {"holders": list(holders)},
@@ -91,13 +91,13 @@ def free(holders: Sequence[str]) -> Statement[None]:
 
 
 def holder(name: str) -> Statement[str | None]:
-    """Give who holds a lease, if anybody does."""
+    """Select the holder of a lease, if there is one."""
     sql = "SELECT holder FROM leases WHERE name = %(name)s AND expires > clock_timestamp()"
     return Statement(sql, {"name": name})
 
 
 def note_caught_up(token: int | None, *, caught_up: bool) -> Statement[None]:
-    """Say whether the poller has received all that Telegram had."""
+    """Record whether the poller has received all that Telegram had."""
     return Statement(
         "UPDATE leases SET caught_up = %(caught_up)s WHERE name = 'poll' AND token = %(token)s",
         {"token": token, "caught_up": caught_up},
@@ -105,23 +105,23 @@ def note_caught_up(token: int | None, *, caught_up: bool) -> Statement[None]:
 
 
 def caught_up() -> Statement[bool]:
-    """Tell the poller's word on that; no row when no bot polls."""
+    """Select what `note_caught_up` recorded; no row when no bot polls."""
     sql = "SELECT caught_up FROM leases WHERE name = 'poll' AND expires > clock_timestamp()"
     return Statement(sql)
 
 
 class LostLeaseError(Exception):
-    """Another bot holds the lease by now."""
+    """Another bot has taken the lease."""
 
 
 class Lease:
-    """One process's part in a lease.
+    """A lease as one process sees it.
 
-    1. With each beat of the process's presence it is renewed, or taken when nobody has it and this process wants it.
-       The token grows with every taking.
-    2. `held` is by this process's own clock: false before anybody else may take it.
-    3. What must not be done by two is proved within its transaction: with another token, nothing is committed.
-    4. It is given back when the process stops, no longer wants it, or is asked to; the others are told at once.
+    1. Each beat of the process's presence renews it, or takes it when it is free and this process wants it. The token
+       grows each time it is taken.
+    2. `held` goes by this process's own clock: it turns false before another process may take the lease.
+    3. What two processes must not both do is fenced by `prove` in its transaction: an outdated token commits nothing.
+    4. It is given back when the process stops, no longer wants it, or is asked for it; the others are woken at once.
     """
 
     def __init__(
@@ -142,7 +142,7 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether this process holds it and may act upon that."""
+        """Whether this process holds it and may act on it."""
         return self.token is not None and self._valid()
 
     async def taken(self) -> None:
@@ -150,7 +150,7 @@ class Lease:
         await self._taken.wait()
 
     async def beat(self, connection: Connection) -> None:
-        """Renew it, take it or give it back, as things are."""
+        """Renew it, take it or give it back, whichever applies."""
         if not await self._wanted(connection):
             await self.give_back(connection)
         elif self.token is not None:
@@ -159,11 +159,11 @@ class Lease:
             await self._take(connection)
 
     async def close(self, connection: Connection) -> None:
-        """Give it back for good."""
+        """Give it back and never take it again."""
         await self.give_back(connection, abstain=math.inf)
 
     async def give_back(self, connection: Connection, abstain: float = 0) -> None:
-        """Let the next bot have it now, and do not take it again for so many seconds."""
+        """Give it back now, and do not take it again for `abstain` seconds."""
         self._abstains_until = time.monotonic() + abstain
         if self.token is None:
             return
@@ -171,10 +171,10 @@ class Lease:
         self._lost("given back")
 
     async def prove(self, connection: Connection) -> None:
-        """Keep everybody else from taking it until the transaction ends.
+        """Keep other bots from taking it until the transaction ends.
 
         Raises:
-            LostLeaseError: somebody has taken it.
+            LostLeaseError: another bot has taken it.
         """
         if not await connection.one(prove(self._values())):
             raise LostLeaseError(self.name)

@@ -1,7 +1,7 @@
 """Named locks.
 
-A session's lock ends the moment its holder's connection does, so whoever finds the lock of a started piece of work free
-knows that nobody is doing it. Keepalives bound that moment when a whole host vanishes.
+A session's lock ends with its holder's connection, so work that was started and whose lock is free is being done by
+nobody. Keepalives bound how long that takes to show when a whole host vanishes.
 """
 
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ def try_acquire(name: str) -> Statement[bool]:
 
 
 def release(name: str) -> Statement[None]:
-    """Let go of a session's lock."""
+    """Release a session's lock."""
     return Statement(f"SELECT pg_advisory_unlock({KEY})", {"name": name})
 
 
@@ -40,7 +40,7 @@ def try_acquire_for_transaction(name: str) -> Statement[bool]:
 
 @asynccontextmanager
 async def locked(pool: Pool, name: str) -> AsyncIterator[Connection | None]:
-    """Hold the lock of that name over one connection, which is given; give None when another holds it."""
+    """Hold the lock of that name and yield the connection that holds it, or None when another session does."""
     async with pool.connection() as connection:
         if not await connection.only(try_acquire(name)):
             yield None

@@ -1,11 +1,11 @@
-"""The room of `messages`: one recording that somebody sent, its whole story in one row.
+"""The table `messages`: the whole story of one recording in one row.
 
     received ──▶ stored ──▶ transcribing ──▶ transcribed ──▶ delivered
        │  ▲                      │               ▲   └─────▶ undeliverable
        │  └── fetch_again ───────┘               │
        └── refuse, copy_known ───────────────────┘
 
-`docs/message-path.md` says what makes a message go on from each state, and what a crash does there.
+`docs/message-path.md` says what moves a message on from each state, and what a crash does there.
 """
 
 from dataclasses import asdict, dataclass
@@ -23,7 +23,7 @@ State = Literal["received", "stored", "transcribing", "transcribed", "delivered"
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A row; an outcome that a newer release has written may be none of `Outcome`."""
+    """A row; a newer release may have written an outcome that `Outcome` does not have."""
 
     id: int
     update_id: int
@@ -61,7 +61,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What is known of a recording before its file is fetched; bytes and seconds are the sender's word."""
+    """What is known of a recording before its file is fetched; size and duration as the sender declared them."""
 
     update_id: int
     chat_id: int
@@ -92,7 +92,7 @@ class Transcribed:
 
 
 def accept(received: Received) -> Statement[int]:
-    """Add a message and give its id; no row when it was accepted before."""
+    """Add a message and return its id; no row when it was accepted before."""
     given = asdict(received)
     return Statement(
         f"""
@@ -110,7 +110,7 @@ def ahead(message: int) -> Statement[int]:
 
 
 def refuse(message: int, outcome: Outcome, error: str) -> Statement[None]:
-    """End a message that never was stored; `error` is for the operator."""
+    """End a message that was never stored; `error` is for the operator."""
     return Statement(
         """
         UPDATE messages SET state = 'transcribed', transcribed_at = now(), outcome = %(outcome)s, error = %(error)s
@@ -124,7 +124,7 @@ def refuse(message: int, outcome: Outcome, error: str) -> Statement[None]:
 def copy_known(
     message: int, language: str, *, file_unique_id: str | None = None, object_key: str | None = None
 ) -> Statement[None]:
-    """End a message with what the same file, or else the same content, has given in the same language."""
+    """End a message with the known result for the same file, or the same content, in the same language."""
     same = "file_unique_id = %(file_unique_id)s" if file_unique_id else "object_key = %(object_key)s"
     return Statement(
         f"""
@@ -142,7 +142,7 @@ def copy_known(
 
 
 def to_store(besides: list[int], limit: int) -> Statement[int]:
-    """Give the ids of the oldest messages whose files are to be stored now."""
+    """Select the ids of the oldest messages whose files are to be stored now."""
     return Statement(
         """
         SELECT id FROM messages WHERE state = 'received' AND store_after <= now() AND NOT id = ANY(%(besides)s)
@@ -153,13 +153,13 @@ def to_store(besides: list[int], limit: int) -> Statement[int]:
 
 
 def received(message: int) -> Statement[Message]:
-    """Give a message that is still to be stored."""
+    """Select a message that is still to be stored."""
     sql = f"SELECT {columns(Message)} FROM messages WHERE id = %(id)s AND state = 'received'"
     return Statement(sql, {"id": message}, class_row(Message))
 
 
 def stored(message: int, object_key: str, size: int) -> Statement[None]:
-    """Note that the file is in object storage; `jobs.add` belongs to the same transaction."""
+    """Record that the file is in object storage; `jobs.add` belongs to the same transaction."""
     return Statement(
         """
         UPDATE messages SET state = 'stored', stored_at = now(), object_key = %(key)s, file_size = %(size)s,
@@ -171,7 +171,7 @@ def stored(message: int, object_key: str, size: int) -> Statement[None]:
 
 
 def store_later(message: int, error: str, seconds: float) -> Statement[None]:
-    """Note that storing has failed, and try again after so many seconds."""
+    """Record that storing has failed, and try again after `seconds`."""
     return Statement(
         """
         UPDATE messages SET store_attempts = store_attempts + 1, error = %(error)s,
@@ -183,13 +183,13 @@ def store_later(message: int, error: str, seconds: float) -> Statement[None]:
 
 
 def queued(messages: list[int]) -> Statement[None]:
-    """Note when a message's first job was given to Redis."""
+    """Record when a message's first job was given to Redis."""
     sql = "UPDATE messages SET queued_at = coalesce(queued_at, now()) WHERE id = ANY(%(ids)s)"
     return Statement(sql, {"ids": messages})
 
 
 def begin(message: int) -> Statement[Message]:
-    """Note that a work-horse has begun; no row when the message has ended."""
+    """Record that a work-horse has started; no row when the message has ended."""
     return Statement(
         f"""
         UPDATE messages SET state = 'transcribing', started_at = coalesce(started_at, now())
@@ -201,7 +201,7 @@ def begin(message: int) -> Statement[Message]:
 
 
 def fix_segment_length(message: int, seconds: float) -> Statement[float]:
-    """Give the length of the message's segments: this one unless another was chosen before."""
+    """Set the length of the message's segments, unless it was set before, and return it."""
     return Statement(
         """
         UPDATE messages SET segment_seconds = coalesce(segment_seconds, %(seconds)s) WHERE id = %(id)s
@@ -212,13 +212,13 @@ def fix_segment_length(message: int, seconds: float) -> Statement[float]:
 
 
 def cut(message: int, segments: int, *, complete: bool) -> Statement[None]:
-    """Note that every segment is stored and has its job."""
+    """Record that every segment is stored and has its job."""
     sql = "UPDATE messages SET segments = %(segments)s, complete = %(complete)s WHERE id = %(id)s"
     return Statement(sql, {"id": message, "segments": segments, "complete": complete})
 
 
 def locked(message: int) -> Statement[Message]:
-    """Take the row until the transaction ends: of two pieces that end at once, the second then sees the first."""
+    """Lock the row until the transaction ends: of two jobs that finish together, the second then sees the first."""
     sql = f"SELECT {columns(Message)} FROM messages WHERE id = %(id)s FOR UPDATE"
     return Statement(sql, {"id": message}, class_row(Message))
 
@@ -268,7 +268,7 @@ def fetch_again(message: int, error: str) -> Statement[None]:
 
 
 def recent_speech(language: str) -> Statement[str]:
-    """Give the object keys of the newest recordings of 2 to 60 seconds in which this language was heard."""
+    """Select the object keys of the newest recordings of 2 to 60 seconds in which this language was heard."""
     return Statement(
         """
         SELECT object_key FROM messages
@@ -281,7 +281,7 @@ def recent_speech(language: str) -> Statement[str]:
 
 
 def next_unanswered() -> Statement[Transcribed]:
-    """Take the next message that no answer was written for, until the transaction ends."""
+    """Lock the next message without an answer until the transaction ends."""
     return Statement(
         f"""
         SELECT {columns(Transcribed)} FROM messages WHERE state = 'transcribed' AND answered_at IS NULL
@@ -292,13 +292,13 @@ def next_unanswered() -> Statement[Transcribed]:
 
 
 def answered(message: int) -> Statement[None]:
-    """Note that all parts of the answer are in the outbox."""
+    """Record that all parts of the answer are in the outbox."""
     sql = "UPDATE messages SET answered_at = now() WHERE id = %(id)s"
     return Statement(sql, {"id": message}, wakes=("send",))
 
 
 def delivered(message: int) -> Statement[float]:
-    """End a message all of whose answer is shown, and give the seconds it took; else no row."""
+    """End a message whose whole answer is shown and return the seconds it took; no row if some is not shown yet."""
     return Statement(
         """
         UPDATE messages SET state = 'delivered', delivered_at = now()
@@ -311,7 +311,7 @@ def delivered(message: int) -> Statement[float]:
 
 
 def undeliverable(message: int | None, error: str, *, final: bool) -> Statement[None]:
-    """Note that Telegram has refused a part for good: the message ends if that was of the answer."""
+    """Record that Telegram has refused a row permanently; with a part of the answer, the message ends."""
     return Statement(
         """
         UPDATE messages SET error = %(error)s, state = CASE WHEN %(final)s THEN 'undeliverable' ELSE state END
@@ -322,13 +322,13 @@ def undeliverable(message: int | None, error: str, *, final: bool) -> Statement[
 
 
 def by_id(message: str) -> Statement[Message]:
-    """Give a message by its id as somebody has typed it."""
+    """Select a message by its id, as typed by an operator."""
     sql = f"SELECT {columns(Message)} FROM messages WHERE id = %(id)s"
     return Statement(sql, {"id": message}, class_row(Message))
 
 
 def by_telegram(chat_id: str, message_id: str) -> Statement[Message]:
-    """Give a message by Telegram's numbers as somebody has typed them."""
+    """Select a message by Telegram's numbers, as typed by an operator."""
     sql = (
         f"SELECT {columns(Message)} FROM messages WHERE chat_id = %(chat_id)s AND message_id = %(message_id)s"
     )
@@ -336,7 +336,7 @@ def by_telegram(chat_id: str, message_id: str) -> Statement[Message]:
 
 
 def newest() -> Statement[Message]:
-    """Give the message that was accepted last."""
+    """Select the message that was accepted last."""
     sql = f"SELECT {columns(Message)} FROM messages ORDER BY id DESC LIMIT 1"
     return Statement(sql, rows=class_row(Message))
 
@@ -359,7 +359,7 @@ def by_outcome() -> Statement[tuple[str, int]]:
 
 
 def oldest_open() -> Statement[dict[str, Any]]:
-    """Give id, state and age in `seconds` of the oldest message that has not ended."""
+    """Select id, state and age in `seconds` of the oldest message that has not ended."""
     return Statement(
         """
         SELECT id, state, round(extract(epoch FROM now() - received_at))::int AS seconds FROM messages
@@ -370,7 +370,7 @@ def oldest_open() -> Statement[dict[str, Any]]:
 
 
 def answer_seconds() -> Statement[list[float]]:
-    """Give the median and the 95th percentile of how long answers took in the last hour."""
+    """Select the median and the 95th percentile of how long answers took in the last hour."""
     return Statement(
         """
         SELECT percentile_cont(array[0.5, 0.95])

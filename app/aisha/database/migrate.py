@@ -16,7 +16,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 PHASE = re.compile(r'^phase = "(expand|contract)"$', re.MULTILINE)
 DOWNGRADE = re.compile(r"^def downgrade\(", re.MULTILINE)
 PENDING_STATUS = {True: 10, False: 11}
-"""Exit status of `--check` when something is pending: whether all of it expands."""
+"""Exit status of `--check` when something is pending, by whether every step expands."""
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Step:
 
 
 def steps() -> list[Step]:
-    """Return every migration, oldest first: a file is named after its revision, in their order."""
+    """Return every migration, oldest first: files are named after their revisions, which sort by age."""
     return [_step(path) for path in sorted((MIGRATIONS / "versions").glob("*.py"))]
 
 
@@ -97,7 +97,7 @@ def current(url: str) -> str | None:
 
 
 def describe(url: str) -> tuple[int, str]:
-    """Return the exit status and the words of `--check`."""
+    """Return the exit status and the output of `--check`."""
     before = current(url)
     if not (lacking := pending(before)):
         return 0, f"nothing pending: the database is at {before}"
@@ -136,9 +136,11 @@ def _run(url: str, revision: str, *, back: bool = False) -> None:
 
 @click.command("migrate")
 @click.option(
-    "--check", is_flag=True, help="Change nothing: exit 0 up to date, 10 expanding, 11 contracting steps."
+    "--check",
+    is_flag=True,
+    help="Change nothing; exit 0: up to date, 10: all steps expand, 11: one contracts.",
 )
-@click.option("--expand-only", is_flag=True, help="Refuse a step that the running release cannot bear.")
+@click.option("--expand-only", is_flag=True, help="Refuse a step that would break the running release.")
 @click.option("--to", "revision", metavar="REVISION", help="The schema revision to reach, forward or back.")
 @click.pass_context
 def migrate_command(context: click.Context, *, check: bool, expand_only: bool, revision: str | None) -> None:

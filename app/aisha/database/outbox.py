@@ -1,7 +1,7 @@
-"""The room of `outbox`: one message of ours as its reader shall see it.
+"""The table `outbox`: one of the bot's own messages, as its reader should see it.
 
 A row is due while `shown` is behind `version`. It is sent once: `intend` is committed, the message sent, `shown`
-recorded; from then on its message is edited. A crash between the first and the last leaves it in doubt.
+recorded; from then on its message is edited. A crash between the first and the last step leaves it in doubt.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DUE = """
     FROM outbox LEFT JOIN chats USING (chat_id)
     WHERE shown < version AND failed_at IS NULL AND coalesce(quiet_until <= now(), true)
 """
-# A sending that has begun may still be on its way for a moment, so it rests before anyone doubts it.
+# A message may still be on its way for a moment after `sending_at`, so it is not in doubt at once.
 READY = """
     not_before <= now()
     AND (sending_at IS NULL OR sent_id IS NOT NULL OR sending_at < now() - interval '2 seconds')
@@ -54,13 +54,13 @@ class Outgoing:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether its sending was begun and nobody knows how that ended."""
+        """Whether sending it was begun and the result is unknown."""
         return self.sending_at is not None and self.sent_id is None
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A recording that waits, what its status message says, and what that is made of."""
+    """A recording that waits, what its status message says, and the figures behind that."""
 
     id: int
     interface: str
@@ -74,7 +74,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A message id that is known, in the chat in question (`here`) or in another."""
+    """A known message id, in the chat in question (`here`) or in another."""
 
     id: int
     here: bool
@@ -127,7 +127,7 @@ def _write(
 
 
 def replace_buttons(chat_id: int, sent_id: int, text: str) -> Statement[None]:
-    """Let a message whose button was pressed say this, without its buttons."""
+    """Replace the text of a message whose button was pressed, and remove its buttons."""
     return Statement(
         """
         UPDATE outbox SET text = %(text)s, markup = NULL, version = version + 1
@@ -138,10 +138,10 @@ def replace_buttons(chat_id: int, sent_id: int, text: str) -> Statement[None]:
 
 
 def stale_statuses() -> Statement[Status]:
-    """Give the statuses that may be brought up to date.
+    """Select the status messages that may be updated.
 
-    Only recordings that have waited for a while, one edit a chat at a time and thirty in all: Telegram allows about one
-    a second in a chat and thirty over all, and answers go first.
+    Only of recordings that have waited for a while, one per chat and thirty in total: Telegram allows about one edit a
+    second per chat and thirty overall, and answers go first.
     """
     return Statement(
         """
@@ -161,7 +161,7 @@ def stale_statuses() -> Statement[Status]:
 
 
 def change_status(message: int, text: str) -> Statement[None]:
-    """Let a status say this, unless it says it already or was made the answer meanwhile."""
+    """Change the text of a status message, unless it says that already or has become the answer meanwhile."""
     return Statement(
         """
         UPDATE outbox SET text = %(text)s, version = version + 1
@@ -173,13 +173,13 @@ def change_status(message: int, text: str) -> Statement[None]:
 
 
 def keep_status(message: int) -> Statement[None]:
-    """Note that a status still is true: others are looked at first."""
+    """Record that a status message is still true, so that others are checked first."""
     sql = "UPDATE outbox SET shown_at = now() WHERE message = %(message)s AND part = 0"
     return Statement(sql, {"message": message})
 
 
 def due_chats(besides: list[int], limit: int) -> Statement[int]:
-    """Give the chats whose first due row may be shown now, those that have waited longest first."""
+    """Select the chats whose first due row may be shown now, those that have waited longest first."""
     return Statement(
         f"""
         SELECT chat_id FROM (SELECT DISTINCT ON (chat_id) chat_id, outbox.id, {READY} AS ready {DUE}
@@ -191,7 +191,7 @@ def due_chats(besides: list[int], limit: int) -> Statement[int]:
 
 
 def next_due(chat_id: int) -> Statement[Outgoing]:
-    """Give the chat's first due row, if that may be shown now: those behind it wait for it."""
+    """Select the chat's first due row, if that may be shown now: those behind it wait for it."""
     return Statement(
         f"""
         SELECT {columns(Outgoing)} FROM (SELECT outbox.*, {READY} AS ready {DUE} AND chat_id = %(chat_id)s
@@ -204,7 +204,7 @@ def next_due(chat_id: int) -> Statement[Outgoing]:
 
 
 def intend(row: int) -> Statement[datetime]:
-    """Note that a row is about to be sent and which id its message will be above; give when."""
+    """Record that a row is about to be sent and the id that its message's will exceed; return the time."""
     return Statement(
         """
         UPDATE outbox SET sending_at = now(), after_id = greatest(reply_to, (
@@ -217,13 +217,13 @@ def intend(row: int) -> Statement[datetime]:
 
 
 def never_sent(row: int, sending_at: datetime | None) -> Statement[None]:
-    """Note that the sending that was begun then has come to nothing."""
+    """Record that the attempt begun at `sending_at` sent nothing."""
     sql = "UPDATE outbox SET sending_at = NULL WHERE id = %(id)s AND sending_at = %(sending_at)s"
     return Statement(sql, {"id": row, "sending_at": sending_at})
 
 
 def shown(row: int, version: int, sent_id: int) -> Statement[None]:
-    """Note that Telegram shows this version of a row as that message."""
+    """Record that Telegram shows this version of a row as that message."""
     return Statement(
         """
         UPDATE outbox SET shown = %(version)s, sent_id = %(sent_id)s, sending_at = NULL, shown_at = now(), error = NULL,
@@ -235,12 +235,12 @@ def shown(row: int, version: int, sent_id: int) -> Statement[None]:
 
 
 def send_anew(row: int) -> Statement[None]:
-    """Let a new message take the place of one that is gone."""
+    """Replace a message that is gone by a new one."""
     return Statement("UPDATE outbox SET sent_id = NULL, sending_at = NULL WHERE id = %(id)s", {"id": row})
 
 
 def fail(row: Outgoing, error: str) -> Statement[None]:
-    """Note that Telegram has refused a row for good; with a part of an answer, its other parts fail."""
+    """Record that Telegram has refused a row permanently; with a part of an answer, the other parts fail too."""
     return Statement(
         """
         UPDATE outbox SET failed_at = now(), error = %(error)s
@@ -257,7 +257,7 @@ def fail(row: Outgoing, error: str) -> Statement[None]:
 
 
 def try_later(row: int, error: str, seconds: float, hours: int) -> Statement[bool]:
-    """Try a row again after so many seconds; tell whether it is older than so many hours."""
+    """Try a row again after `seconds`; tell whether it is older than `hours`."""
     return Statement(
         """
         UPDATE outbox SET attempts = attempts + 1, not_before = now() + make_interval(secs => %(seconds)s),
@@ -269,7 +269,7 @@ def try_later(row: int, error: str, seconds: float, hours: int) -> Statement[boo
 
 
 def move_chat(chat_id: int, former: int) -> Statement[None]:
-    """Send what was not shown yet to the supergroup that a group has become; its ids start anew."""
+    """Send what was not shown yet to the supergroup that a group has become; message ids start over there."""
     return Statement(
         """
         UPDATE outbox SET chat_id = %(chat_id)s, reply_to = NULL, sent_id = NULL, sending_at = NULL
@@ -280,7 +280,7 @@ def move_chat(chat_id: int, former: int) -> Statement[None]:
 
 
 def known_ids(chat_id: int, after: int) -> Statement[Known]:
-    """Give the message ids above `after` that are known of the counter that the chat's messages are numbered by.
+    """Select the known message ids above `after` of the counter that numbers the chat's messages.
 
     Private chats and basic groups share one counter; a supergroup or channel has its own.
     """
@@ -296,13 +296,13 @@ def known_ids(chat_id: int, after: int) -> Statement[Known]:
 
 
 def of(message: int) -> Statement[Outgoing]:
-    """Give our messages about a recording."""
+    """Select the bot's own messages about a recording."""
     sql = f"SELECT {columns(Outgoing)} FROM outbox WHERE message = %(message)s ORDER BY part"
     return Statement(sql, {"message": message}, class_row(Outgoing))
 
 
 def unsent() -> Statement[int]:
-    """Count what is not shown as it should be."""
+    """Count the rows whose newest version is not shown."""
     sql = "SELECT count(*) FROM outbox WHERE shown < version AND failed_at IS NULL"
     return Statement(sql)
 

@@ -1,7 +1,8 @@
-"""Which bots are there, and how one that has fallen silent is shut out.
+"""Which bots are alive, and how a silent one is fenced.
 
-A process that is stopped (SIGSTOP, a paused machine) keeps its connections and with them its locks, and when it goes on
-it would write and send what another has done meanwhile. So each bot renews a row, and others act on its absence.
+A process that is stopped (SIGSTOP, a paused machine) keeps its connections and with them its locks, and once it resumes
+it would write and send what another bot has done meanwhile. So each bot renews a row, and the others fence one that
+does not.
 """
 
 import asyncio
@@ -25,25 +26,25 @@ log = structlog.get_logger(__name__)
 MARGIN_SECONDS = 1
 BEAT_SECONDS = 1
 ABSENT_SECONDS = 2
-SHUT_OUT_STATUS = 75
-"""Exit status of a process that was shut out: EX_TEMPFAIL of sysexits.h, which asks to be started again."""
+FENCED_STATUS = 75
+"""Exit status of a fenced process: EX_TEMPFAIL of sysexits.h, which asks for a restart."""
 
 
 class LapsedError(Exception):
-    """The process could not say in time that it is there, so it may not act until it has."""
+    """The process has not renewed its row in time, so it may not act until it has."""
 
 
 class Presence:
     """One process among the bots.
 
-    1. It joins: a row in `bots`, whose id each of its sessions carries as application_name.
+    1. It joins: it adds a row to `bots`, and each of its sessions carries that row's id as application_name.
     2. Every second it renews its row and its leases. It may act outside the database only while the row is fresh, by a
-       clock that goes on while the process is stopped, and a second less than others wait.
-    3. It looks for others whose row has lapsed, or who have had no session for two seconds. Their rows are removed,
-       then their sessions are ended, and so their locks are free, those on their leases among them: only then are the
-       leases asked for. A new session of theirs is not admitted.
-    4. One that finds its own row gone ends at once: whatever it has in memory, another may have done.
-    5. It leaves, so that nobody has to wait for its row to lapse.
+       clock that also runs while the process is stopped, and for a second less than the others wait.
+    3. It fences bots whose row has lapsed, or that have had no session for two seconds: it removes their rows, then
+       ends their sessions, which frees their locks, including those on their leases. Only then does it free the leases.
+       A new session of a fenced bot is not admitted.
+    4. If its own row is gone, it exits at once: another bot may have done whatever it has in memory.
+    5. It leaves: it removes its row, so that nobody has to wait for it to lapse.
     """
 
     def __init__(self, url: str, mode: str, wakeups: Wakeups) -> None:
@@ -69,11 +70,11 @@ class Presence:
             async with await connect_async(self._url) as connection:
                 await connection.run(leases.free(await _remove(connection, gone=[self.id])))
         except psycopg.Error as failure:
-            log.warning("left without a word, the database is away", error=str(failure))
+            log.warning("could not leave, the database is unreachable", error=str(failure))
 
     @property
     def valid(self) -> bool:
-        """Whether no other bot can have taken this one for dead."""
+        """Whether no other bot can have fenced this one."""
         return boottime() < self._valid_until
 
     def check(self) -> None:
@@ -82,9 +83,9 @@ class Presence:
             raise LapsedError("not renewed in time; waiting for the database")
 
     async def admit(self, connection: Connection) -> None:
-        """Let a new session be used, unless this process was shut out meanwhile."""
+        """Admit a new session, unless this process has been fenced meanwhile."""
         if not await connection.one(bots.present(self.id)):
-            self._shut_out()
+            self._exit_fenced()
 
     async def keep(self) -> None:
         """Renew the row until cancelled."""
@@ -101,13 +102,13 @@ class Presence:
     async def _beat(self, connection: Connection) -> None:
         asked = boottime()
         if not await connection.run(bots.renew(self.id)):
-            self._shut_out()
-        await self._shut_others_out(connection)
+            self._exit_fenced()
+        await self._fence_others(connection)
         for lease in self.leases:
             await lease.beat(connection)
         self._valid_until = asked + bots.TTL_SECONDS - MARGIN_SECONDS
 
-    async def _shut_others_out(self, connection: Connection) -> None:
+    async def _fence_others(self, connection: Connection) -> None:
         silent = await connection.all(bots.silent(besides=self.id))
         now = boottime()
         self._absent_since = {
@@ -119,11 +120,11 @@ class Presence:
         await connection.run(bots.end_sessions())
         if removed:
             await connection.run(leases.free(removed))
-            log.warning("bots have fallen silent and are shut out", bots=removed)
+            log.warning("silent bots are fenced", bots=removed)
 
-    def _shut_out(self) -> NoReturn:
-        log.critical("shut out by another bot after a silence; ending, to be started anew", bot=self.id)
-        os._exit(SHUT_OUT_STATUS)
+    def _exit_fenced(self) -> NoReturn:
+        log.critical("fenced by another bot after a silence; exiting, to be restarted", bot=self.id)
+        os._exit(FENCED_STATUS)
 
 
 async def _remove(connection: Connection, gone: Sequence[str], lapsed: Sequence[str] = ()) -> list[str]:
@@ -132,5 +133,5 @@ async def _remove(connection: Connection, gone: Sequence[str], lapsed: Sequence[
 
 
 def boottime() -> float:
-    """Return seconds of a clock that also goes on while the process, or the whole machine, is stopped."""
+    """Return the seconds of a clock that also runs while the process, or the whole machine, is stopped."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,14 +1,14 @@
-"""The room of `receiving`: what `aisha webhook sync` has told Telegram, in one row; no row: nothing yet."""
+"""The table `receiving`: what `aisha webhook sync` has told Telegram, in one row; without one, nothing yet."""
 
 from aisha.database.statement import Statement
 from aisha.settings import Mode
 
 LOCK = "webhook"
-"""The name of the lock of whoever sets or removes Telegram's webhook."""
+"""The lock that is held while Telegram's webhook is set or removed."""
 
 
 def mode() -> Statement[Mode]:
-    """Give the mode that Telegram was told."""
+    """Select the mode that Telegram was told."""
     return Statement("SELECT mode FROM receiving")
 
 
@@ -25,7 +25,7 @@ def record_mode(mode: Mode) -> Statement[None]:
 
 
 def digest() -> Statement[str | None]:
-    """Give the digests of what Telegram was told and does not tell."""
+    """Select the digests of what Telegram was told and does not report back."""
     return Statement("SELECT secret_digest FROM receiving")
 
 

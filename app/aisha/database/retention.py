@@ -12,7 +12,7 @@ FORGET = {"inbox": inbox.forget, "outbox": outbox.forget, "jobs": jobs.forget, "
 
 
 async def forget_old(pool: Pool) -> None:
-    """Delete old rows of every table that keeps them for a while only."""
+    """Delete old rows of every table that keeps rows only for a while."""
     async with pool.connection() as connection:
         for table, forget in FORGET.items():
             if count := await connection.run(forget()):

@@ -1,6 +1,6 @@
 """One SQL statement: its text and values, the class of its rows, and which stages its change wakes.
 
-A table's room makes statements and runs none; a connection does. So each stands once, whether a bot awaits
+A table's module makes statements and runs none; a connection does. So each is written once, whether a bot awaits
 `connection.one(jobs.claim(...))` or a work-horse calls it.
 """
 
@@ -12,14 +12,14 @@ from psycopg.rows import BaseRowFactory, scalar_row
 
 Row = TypeVar("Row", covariant=True)
 Stage = Literal["handle", "store", "dispatch", "answer", "send", "lease"]
-"""What a bot does in a loop of its own, and is woken for."""
+"""What a bot does in a loop of its own, which can be woken."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement(Generic[Row]):
     """What a connection's `one`, `only`, `all` and `run` take.
 
-    A row is its first value unless `rows` says otherwise. Stages are woken if there was a row to change.
+    A row is its first value unless `rows` says otherwise. The stages of `wakes` are woken if a row was changed.
     """
 
     sql: str

@@ -1,4 +1,4 @@
-"""The room of `workers`: worker hosts, each with a row that it renews every ten seconds."""
+"""The table `workers`: worker hosts, each with a row that it renews every ten seconds."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ from aisha.database.statement import Statement
 
 ALIVE = "seen_at > now() - interval '45 seconds'"
 KNOWN = "seen_at > now() - interval '1 hour'"
-"""A host that is away for a moment still hears its languages."""
+"""A host that is away for a moment still counts for its languages."""
 
 
 def seen(name: str, concurrency: int, languages: list[str]) -> Statement[None]:
-    """Say that a host works, how many recordings it decodes at once, and which languages it hears."""
+    """Record that a host is alive, how many recordings it decodes at once, and which languages it recognises."""
     return Statement(
         """
         INSERT INTO workers (name, concurrency, languages, seen_at)
@@ -26,7 +26,7 @@ def seen(name: str, concurrency: int, languages: list[str]) -> Statement[None]:
 
 
 def leave(name: str) -> Statement[None]:
-    """Take a host that stops out of the count."""
+    """Remove a host that stops."""
     return Statement("DELETE FROM workers WHERE name = %(name)s", {"name": name})
 
 
@@ -36,7 +36,7 @@ def capacity() -> Statement[int]:
 
 
 def languages() -> Statement[str]:
-    """Give the languages that any host hears."""
+    """Select the languages that any host recognises."""
     return Statement(f"SELECT DISTINCT unnest(languages) FROM workers WHERE {KNOWN}")
 
 

@@ -31,10 +31,10 @@ async def send(bot: Bot, row: Outgoing) -> int:
 
 
 async def edit(bot: Bot, row: Outgoing, message_id: int) -> None:
-    """Make a message of ours show a row; one that shows it already is no error.
+    """Edit one of the bot's messages to show a row; one that shows it already is no error.
 
     Raises:
-        TelegramBadRequest: there is no such message of ours.
+        TelegramBadRequest: the bot has no such message.
         TelegramAPIError: as Telegram says.
     """
     try:

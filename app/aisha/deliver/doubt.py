@@ -1,8 +1,8 @@
-"""Finds out what became of a sending that was interrupted before the id of its message was recorded.
+"""Resolves doubt: finds out whether a message was sent whose sending was interrupted before its id was recorded.
 
-The Bot API has no look-up, but it lets a bot edit its own messages and nothing else, and an edit may be repeated. So
-the ids that the message may have got are edited, one after the other, with the text that it should show: the one that
-lets itself be edited is the lost message. A chat's messages are sent one at a time, so at most one is in doubt.
+The Bot API has no look-up, but a bot can edit its own messages and no others, and an edit is idempotent. So the ids
+that the message may have got are edited, one after the other, with the text that it should show: the one that can be
+edited is the lost message. A chat's messages are sent one at a time, so at most one is in doubt.
 """
 
 import structlog
@@ -21,7 +21,7 @@ PROBE_MARGIN = 20
 
 
 class Doubts:
-    """The sendings in doubt, and the ids that are known not to be theirs: a 429 in between starts nothing anew."""
+    """The rows in doubt and the ids already ruled out for each, so that a 429 does not start the search over."""
 
     def __init__(self) -> None:
         self._refused: dict[int, set[int]] = {}
@@ -40,7 +40,7 @@ class Doubts:
                 break
             refused.add(candidate)
         self._refused.pop(row.id, None)
-        log.info("an interrupted sending is settled", sent_id=found)
+        log.info("doubt resolved", sent_id=found)
         return found
 
 
@@ -53,7 +53,7 @@ async def _is_ours(bot: Bot, row: Outgoing, message_id: int) -> bool:
 
 
 async def _candidates(connection: Connection, row: Outgoing) -> list[int]:
-    """Return the ids that an interrupted sending may have got, the likely ones first.
+    """Return the ids that a message in doubt may have got, the likely ones first.
 
     They lie above `after_id`, and none is known in this chat. One that is known in another chat may still be this
     chat's on a server that counts per chat, so it comes last.

@@ -1,4 +1,4 @@
-"""Sends the outbox, so that each of its rows is seen exactly once, whatever is killed."""
+"""Sends the outbox so that each of its rows is shown exactly once, whatever is killed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,14 +34,14 @@ GIVE_UP_HOURS = 24
 
 
 class Sender:
-    """Brings what Telegram shows to what the outbox says.
+    """Makes Telegram show what the outbox says.
 
-    1. Each chat with a row to show gets one task, which holds the chat's lock, so a chat's rows go in their order.
+    1. Each chat with a row to show gets one task, which holds the chat's lock, so a chat's rows are sent in order.
     2. A row without a Telegram message is sent: the intent is committed, then the message sent, then its id committed.
-       A row with one is edited, which may be repeated.
-    3. A row with an intent and no id was interrupted. The doubt is settled first, once the inbox has caught up: only
-       then are all ids known that others have got.
-    4. What Telegram refuses for good is marked as failed; anything else is tried again for a day.
+       A row with one is edited, which is idempotent.
+    3. A row with an intent and no id is in doubt. The doubt is resolved first, once the inbox has caught up: only then
+       are the ids of all other messages known.
+    4. What Telegram refuses permanently is marked as failed; anything else is retried for a day.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Sender:
             task.add_done_callback(partial(self._done, chat_id))
 
     async def close(self) -> None:
-        """Let each chat that is being served finish the row it is at."""
+        """Let each chat that is being served finish its current row."""
         self._closing = True
         if self._chats:
             await asyncio.wait(list(self._chats.values()), timeout=CLOSE_SECONDS)
@@ -123,7 +123,7 @@ class Sender:
         return False
 
     async def _shown_as(self, connection: Connection, row: Outgoing) -> int:
-        """Bring the row before its reader and return the id of its message."""
+        """Send or edit the row's message and return its id."""
         if row.sent_id:
             await edit(self._bot, row, row.sent_id)
             return row.sent_id
@@ -152,7 +152,7 @@ class Sender:
             log.info("delivered", seconds=round(seconds, 3))
 
     async def _refused(self, row: Outgoing, error: TelegramBadRequest) -> None:
-        """Our message may have been deleted: then a new one takes its place, and its own refusal is the last word."""
+        """Replace our message by a new one if it cannot be edited; if the new one is refused too, give up."""
         if row.sent_id:
             log.info("our message cannot be edited, sending a new one", error=error.message)
             await self._record(outbox.send_anew(row.id))
@@ -177,12 +177,12 @@ class Sender:
             await self._give_up(row, error)
 
     async def _move_chat(self, chat_id: int, new_chat_id: int) -> None:
-        """Send what was not shown yet to the supergroup that a group has become; its ids start anew."""
+        """Send what was not shown yet to the supergroup that a group has become; message ids start over there."""
         log.info("the group became a supergroup", chat_id=chat_id, new_chat_id=new_chat_id)
         await self._record(chats.take_language(new_chat_id, chat_id), outbox.move_chat(new_chat_id, chat_id))
 
     async def _record(self, *changes: Statement[Any], last: Statement[Row] | None = None) -> Row | None:
-        """Commit what Telegram has done, together; it cannot be asked again, so this waits for the database.
+        """Commit what Telegram has done in one transaction; it cannot be asked again, so this waits for the database.
 
         Returns the row that the last statement gives.
         """

@@ -1,7 +1,7 @@
 """Cuts a long answer into messages that Telegram takes."""
 
 LIMIT = 4096
-"""Characters of one message, as UTF-16 code units (Bot API, sendMessage)."""
+"""Maximum length of one message in UTF-16 code units (Bot API, sendMessage)."""
 
 
 def split(text: str, limit: int = LIMIT) -> list[str]:

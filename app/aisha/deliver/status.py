@@ -1,4 +1,4 @@
-"""Keeps the status messages true: the place in the queue while a recording waits, the progress while it is long."""
+"""Keeps the status messages true: the place in the queue of a waiting recording, the progress of a long one."""
 
 from aisha import texts
 from aisha.database import outbox
@@ -7,7 +7,7 @@ from aisha.database.outbox import Status
 
 
 async def refresh_statuses(pool: Pool) -> None:
-    """Write the present status of waiting recordings to the outbox, where it has changed."""
+    """Write the current status of waiting recordings to the outbox, where it has changed."""
     async with pool.connection() as connection:
         for row in await connection.all(outbox.stale_statuses()):
             await _refresh(connection, row)

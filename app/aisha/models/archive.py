@@ -18,7 +18,7 @@ def unpack(archive: Path, folder: Path) -> None:
     """Unpack the one model of a zip archive into `folder`, whatever folder it has inside.
 
     Raises:
-        ModelError: it is no zip, is damaged, holds no model, or tries to write elsewhere.
+        ModelError: it is not a zip archive, is damaged, holds no model, or tries to write elsewhere.
         OSError: the disk is full.
     """
     try:

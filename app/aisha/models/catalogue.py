@@ -1,4 +1,4 @@
-"""The languages that Aisha can hear, and the model of each: names as in the vendor's list."""
+"""The languages that Aisha can recognise, and the models of each, named as in the vendor's list."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -136,7 +136,7 @@ MAVEN = {
         sha256="8a5792fccaf873b4745dbd1b3fe19d8a77a15898e806674020eea820424771cd",
     )
 }
-"""Models that need no vendor's web site."""
+"""Models that can be fetched without the vendor's web site."""
 
 
 def language(code: str) -> Language:

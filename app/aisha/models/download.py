@@ -1,7 +1,7 @@
-"""Fetches a model's archive over HTTP: resumed, checked, and never taken for more than it is.
+"""Fetches a model's archive over HTTP: resumes it, and checks it before it counts as whole.
 
-Half an archive stays beside the models as a hidden `.part` file with a note of what it is a part of, and the
-next try goes on from there.
+An incomplete archive stays beside the models as a hidden `.part` file with a note of what it is a part of,
+and the next try resumes it.
 """
 
 import hashlib
@@ -50,14 +50,14 @@ class Archive:
 
 
 class _PassingError(Exception):
-    """A passing fault: try again."""
+    """A transient fault: retry."""
 
 
 def locate(model: Model, settings: Settings) -> Archive:
     """Return the archive of a model.
 
     Raises:
-        ModelError: the vendor's list cannot be had or does not name the model.
+        ModelError: the vendor's list cannot be fetched or does not name the model.
     """
     if maven := MAVEN.get(model.name):
         from maven_artifact.artifact import Artifact
@@ -77,7 +77,7 @@ def locate(model: Model, settings: Settings) -> Archive:
 
 
 def fetch(archive: Archive, model: Model, part: Path, progress: Progress) -> str:
-    """Download the archive into `part`, going on with what is there; return its SHA-256.
+    """Download the archive into `part`, resuming what is there; return its SHA-256.
 
     Raises:
         ModelError: there is no network, no space, no such file, or the checksum is wrong twice.
@@ -89,11 +89,13 @@ def fetch(archive: Archive, model: Model, part: Path, progress: Progress) -> str
         discard(part)
         if last:
             break
-    raise ModelError(f"{archive.url} has not the checksum that its vendor publishes; the download is deleted")
+    raise ModelError(
+        f"{archive.url} does not match the checksum that its vendor publishes; the download is deleted"
+    )
 
 
 def discard(part: Path) -> None:
-    """Forget what was downloaded."""
+    """Delete what was downloaded."""
     part.unlink(missing_ok=True)
     _note(part).unlink(missing_ok=True)
 
@@ -106,7 +108,7 @@ def require_space(folder: Path, needed: float) -> None:
 
 
 def _patiently(attempt: Callable[[], Any], model: Model, url: str) -> Any:
-    """Try again after passing faults, waiting 1, 2, 4 and 8 s."""
+    """Retry after transient faults, waiting 1, 2, 4 and 8 s."""
     for number in range(TRIES):
         try:
             return attempt()
@@ -159,7 +161,7 @@ def _download(archive: Archive, part: Path, progress: Progress) -> None:
 
 
 def _resumable(archive: Archive, part: Path) -> int:
-    """Return the bytes that are there already of this very archive."""
+    """Return how many bytes of this very archive are there already."""
     try:
         noted = json.loads(_note(part).read_text())
         if (noted["url"], noted["checksum"]) == (archive.url, archive.checksum):
@@ -171,7 +173,7 @@ def _resumable(archive: Archive, part: Path) -> int:
 
 
 def _continues(response: requests.Response, done: int) -> bool:
-    """Tell whether the server sends the rest and not the whole."""
+    """Tell whether the server sends only the rest of the file."""
     wanted = f"bytes {done}-"
     return response.status_code == requests.codes.partial_content and response.headers.get(
         "Content-Range", ""

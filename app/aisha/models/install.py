@@ -1,4 +1,4 @@
-"""Brings a model onto this machine as one step: it is there whole, or not at all."""
+"""Installs a model atomically: it is there whole, or not at all."""
 
 import fcntl
 import hashlib
@@ -21,7 +21,7 @@ def pull(model: Model, settings: Settings, progress: Progress) -> InstalledModel
     """Download and install a model; return None when it is installed already.
 
     Raises:
-        ModelError: it cannot be had; what was downloaded is kept for the next try.
+        ModelError: it cannot be fetched; what was downloaded is kept for the next try.
     """
     with _locked(model, settings.models_path) as folder:
         if is_installed(model, folder):
@@ -81,7 +81,7 @@ def _right_model(model: Model, source: Path) -> Model:
 def _install(
     model: Model, folder: Path, source: str, sha256: str, fill: Callable[[Path], None]
 ) -> InstalledModel:
-    """Fill a hidden folder, write it to disk, and give it its name; nothing is left of a failure."""
+    """Fill a hidden folder, sync it to disk, and rename it; a failure leaves nothing behind."""
     hidden = folder / f".{model.name}.unpacking"
     shutil.rmtree(hidden, ignore_errors=True)
     hidden.mkdir()
@@ -120,8 +120,8 @@ def _sync_folder(path: Path) -> None:
 def _locked(model: Model, folder: Path) -> Iterator[Path]:
     """Hold the model's lock: a second pull waits and then finds the model installed.
 
-    The lock's file goes with the lock; who waited for it looks again whether it is still the one with that
-    name.
+    The lock file is deleted with the lock, so a process that waited for it checks that the file still has
+    that name.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """The models on this machine: one folder each, with a marker that is written last.
 
-This module imports nothing heavy: it is asked at every start whether there is anything to pull.
+This module imports nothing heavy: every start asks it whether there is anything to pull.
 """
 
 import json

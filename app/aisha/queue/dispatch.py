@@ -17,8 +17,8 @@ log = structlog.get_logger(__name__)
 
 JOB_FUNCTION = "aisha.transcribe.jobs.run"
 """Redis carries this path, and workers of the release before `aisha.work` know no other: they serve beside new bots
-in a roll, and again after a rollback. The release after this one writes `aisha.work.jobs.run`; `aisha.transcribe` goes
-one release later still, when no worker or job in Redis has the old path any more.
+in a roll, and again after a rollback. The release after this one writes `aisha.work.jobs.run`; `aisha.transcribe` is
+removed one release later, when no worker or job in Redis has the old path any more.
 """
 
 JOB_TIMEOUT_FLOOR = 300
@@ -30,8 +30,8 @@ LEAST_DEPTH = 4
 class Dispatcher:
     """Keeps each lane in Redis filled from PostgreSQL.
 
-    1. Under a lock, waiting jobs are chosen by turn and committed as `queued`.
-    2. Only then are they given to Redis. A crash in between is the reconciler's to find.
+    1. Under a lock, waiting jobs are chosen round-robin over the users and committed as `queued`.
+    2. Only then are they given to Redis. After a crash in between, the reconciler finds them.
     """
 
     def __init__(self, pool: Pool, redis: Redis) -> None:
@@ -64,7 +64,7 @@ class Dispatcher:
 def lane_depth(capacity: int) -> int:
     """Return how many jobs a lane of Redis holds: twice what the workers do at once, so that none of them idles.
 
-    Few enough that a newcomer is soon served.
+    That is few enough to serve a newcomer soon.
     """
     return max(2 * capacity, LEAST_DEPTH)
 
@@ -75,7 +75,7 @@ def rq_id(job: Dispatch) -> str:
 
 
 def job_timeout(seconds: float | None) -> int:
-    """Return after how many seconds RQ stops a job: far beyond what the slowest host takes for such audio."""
+    """Return RQ's timeout of a job in seconds: far beyond what the slowest host takes for such audio."""
     return JOB_TIMEOUT_FLOOR + int((seconds or 4 * 3600) * 2)
 
 

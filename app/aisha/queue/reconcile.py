@@ -1,4 +1,4 @@
-"""Finds the jobs that were lost on the way and gives them back to the queue."""
+"""Finds jobs that were lost on the way and puts them back to waiting."""
 
 import asyncio
 
@@ -20,12 +20,12 @@ MAX_ATTEMPTS = 5
 
 
 class Reconciler:
-    """Compares what PostgreSQL believes with what is so.
+    """Compares the jobs in PostgreSQL with Redis and the locks.
 
     1. A job `queued` for two seconds must be in a lane of Redis. One that is missing twice in a row was lost: Redis
-       forgot it, or its worker died before the work-horse began. Should it begin after all, the job is claimed once.
+       forgot it, or its worker died before the work-horse began. If it begins after all, the job is claimed only once.
     2. A job `started` must have its lock held by a work-horse; else the work-horse is dead.
-    3. Either returns to `waiting`. One that has killed five work-horses ends its message with an apology.
+    3. Either goes back to `waiting`. One that has killed five work-horses ends its message with an apology.
     """
 
     def __init__(self, pool: Pool, redis: Redis) -> None:
@@ -34,10 +34,10 @@ class Reconciler:
         self._missing: set[str] = set()
 
     async def step(self) -> None:
-        """Look once.
+        """Compare once.
 
         Raises:
-            RedisError: Redis cannot say which jobs it has, so none is called lost.
+            RedisError: Redis cannot say which jobs it has, so none counts as lost.
         """
         async with self._pool.connection() as connection:
             await self._find_forgotten(connection)

@@ -1,1 +1,1 @@
-"""The first step: an update is committed before it is acknowledged, then understood."""
+"""The first step: an update is committed before it is acknowledged, then handled."""

@@ -1,4 +1,4 @@
-"""Whether what Telegram still has for us can hold messages that are not known here yet."""
+"""Whether Telegram may still have updates with messages that are not in the inbox yet."""
 
 from aiogram import Bot
 from aiogram.exceptions import AiogramError
@@ -8,11 +8,11 @@ from aisha.database.connect import Pool
 from aisha.settings import Mode
 
 FEW = 20
-"""So many unknown messages may lie between a known one and one in doubt: `deliver.doubt` looks that much further."""
+"""How many unknown messages may lie between a known one and one in doubt: `deliver.doubt` looks that much further."""
 
 
 async def caught_up(bot: Bot, pool: Pool, own: Mode) -> bool:
-    """Return whether every message but a few is in the inbox: by the polling bot's word, or by Telegram's count."""
+    """Return whether all messages but a few are in the inbox: as the polling bot recorded, or by Telegram's count."""
     async with pool.connection() as connection:
         mode = await connection.one(receiving.mode()) or own
         polled = await connection.one(leases.caught_up())

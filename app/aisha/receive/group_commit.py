@@ -1,4 +1,4 @@
-"""Updates that come one by one, committed together."""
+"""Updates that arrive one by one, committed together."""
 
 import asyncio
 from typing import Any
@@ -12,11 +12,11 @@ MOST = 100
 
 
 class GroupCommit:
-    """Commits updates that come at the same time in one transaction, so that they wait for the disk once.
+    """Commits updates that arrive at the same time in one transaction, so that they wait for the disk once.
 
     1. An update begins a transaction unless one is under way.
-    2. What comes meanwhile is the next transaction.
-    3. When the database refuses one update's content, each of its group is committed by itself.
+    2. Updates that arrive meanwhile form the next transaction.
+    3. When the database refuses one update's content, each of its group is committed on its own.
     """
 
     def __init__(self, pool: Pool) -> None:
@@ -52,7 +52,7 @@ class GroupCommit:
             _settle([one], error)
 
     async def _commit(self, group: list[tuple[dict[str, Any], asyncio.Future[None]]]) -> None:
-        """Commit a group and tell each that waits, but for a `psycopg.DataError`, which is raised."""
+        """Commit a group and settle its futures; only a `psycopg.DataError` is raised instead."""
         try:
             await commit(self._pool, [update for update, _ in group], source="webhook")
         except psycopg.DataError:

@@ -1,4 +1,4 @@
-"""`aisha handover`: have another bot poll, for instance before its host is worked on."""
+"""`aisha handover`: hand polling over to another bot, for instance before maintenance of a host."""
 
 import asyncio
 import time
@@ -16,10 +16,10 @@ LOOK_SECONDS = 0.02
 
 
 async def handover(url: str) -> str:
-    """Ask the bot that polls to let another, wait for that one, and return what happened, in words.
+    """Ask the polling bot to give the lease back, wait until another polls, and return what happened, in words.
 
     Raises:
-        ServiceError: nobody else takes over, or the database cannot be reached.
+        ServiceError: no other bot takes over, or the database cannot be reached.
     """
     try:
         async with await connect_async(url) as connection:
@@ -32,12 +32,12 @@ async def handover(url: str) -> str:
                 await asyncio.sleep(LOOK_SECONDS)
     except (*LOST, psycopg.errors.UndefinedTable) as error:
         raise ServiceError(f"cannot ask the database of AISHA_DATABASE_URL: {error}") from None
-    raise ServiceError(f"no other bot took over from {before}; it polls on")
+    raise ServiceError(f"no other bot took over from {before}, which keeps polling")
 
 
 @click.command("handover")
 def handover_command() -> None:
-    """Have another bot poll."""
+    """Hand polling over to another bot."""
     loaded = settings.load_running()
     logs.configure(loaded, "handover")
     click.echo(asyncio.run(handover(loaded.database_address)))

@@ -1,4 +1,4 @@
-"""The inbox: updates are committed to it before they are acknowledged, and leave it once, handled."""
+"""The inbox: updates are committed to it before they are acknowledged, and each is handled once."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 
 ATTEMPTS = 3
 STATUS_SECONDS = 0.06
-"""So long a status message waits for the file to be stored first: the answer depends on that, not on the status."""
+"""How long a status message waits, so that the file is stored first: the answer depends on the file."""
 
 RECORDINGS = ("voice", "audio", "video_note", "video")
 
@@ -29,7 +29,7 @@ async def commit(pool: Pool, updates: list[dict[str, Any]], source: str, lease: 
     """Commit a batch of updates in one transaction; those that were committed before change nothing.
 
     Raises:
-        LostLeaseError: the lease that the batch depends on is another's, so nothing was committed.
+        LostLeaseError: another bot has taken the lease that the batch depends on, so nothing was committed.
     """
     additions = [inbox.add(update["update_id"], _storable(update), *_position(update)) for update in updates]
     async with pool.connection() as connection, connection.durable():
@@ -71,7 +71,7 @@ class Handler:
     """Handles what is in the inbox, oldest first.
 
     1. The oldest unhandled update is locked.
-    2. The dispatcher's handlers write what follows from it (a message, a reply) over the same transaction.
+    2. The routers' handlers write what follows from it (a message, a reply) in the same transaction.
     3. The update is marked as handled, and all of it is committed together: it is handled once or not at all.
     """
 
@@ -123,7 +123,7 @@ class Handler:
 
 
 async def _apologise(connection: Connection, row: inbox.Unhandled) -> None:
-    """Tell whoever sent a recording that it could not be handled; nothing else is worth a word."""
+    """Tell the sender of a recording that it could not be handled; for other updates say nothing."""
     message = row.update.get("message") or {}
     if row.chat_id is None or not any(message.get(kind) for kind in RECORDINGS):
         return

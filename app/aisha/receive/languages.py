@@ -1,4 +1,4 @@
-"""The language of speech: which ones the workers can hear, which one a chat has chosen, and choosing it."""
+"""The language of speech: which ones the workers recognise, which one a chat has chosen, and choosing it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,7 @@ class Reader:
 
 
 async def reader_of(connection: Connection, settings: Settings, chat: Chat, user: User | None) -> Reader:
-    """Return a chat's reader: the chosen language, else the user's own if the workers hear it, else the default."""
+    """Return a chat's reader: the chosen language, else the user's own if the workers know it, else the default."""
     chosen = await connection.one(chats.language(chat.id))
     code = user.language_code if user else None
     own = (code or "").split("-")[0].lower()
@@ -44,7 +44,7 @@ async def reader_of(connection: Connection, settings: Settings, chat: Chat, user
 
 
 async def heard(connection: Connection, settings: Settings) -> list[str]:
-    """Return the languages that the workers hear, in the catalogue's order."""
+    """Return the languages that the workers recognise, in the catalogue's order."""
     codes = await connection.all(workers.languages()) or [settings.default_language]
     return sorted(codes, key=lambda code: (list(LANGUAGES).index(code) if code in LANGUAGES else 99, code))
 
@@ -59,7 +59,7 @@ def language_name(code: str, interface: str) -> str:
 
 @router.message(Command("language"))
 async def offer_languages(message: Message, connection: Connection, settings: Settings) -> None:
-    """Answer /language with a button for each language that the workers hear."""
+    """Answer /language with a button for each language that the workers recognise."""
     reader = await reader_of(connection, settings, message.chat, message.from_user)
     codes = await heard(connection, settings)
     key = "language" if len(codes) > 1 or codes != [reader.language] else "language_only"

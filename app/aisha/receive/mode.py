@@ -1,4 +1,4 @@
-"""How updates are to come: the mode that `aisha webhook sync` has recorded, perhaps another than this process's."""
+"""How updates are received: the mode that `aisha webhook sync` has recorded, which may differ from this process's."""
 
 import structlog
 
@@ -10,14 +10,14 @@ log = structlog.get_logger(__name__)
 
 
 class Agreement:
-    """Whether this process's mode is the recorded one; says so in the log when that changes."""
+    """Whether this process's mode is the recorded one; logs it when that changes."""
 
     def __init__(self, mode: Mode) -> None:
         self._mode = mode
         self._agreed = True
 
     async def reached(self, connection: Connection) -> bool:
-        """Look once."""
+        """Compare once."""
         found = await connection.one(receiving.mode())
         agreed = found in (None, self._mode)
         if agreed != self._agreed:

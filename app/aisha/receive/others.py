@@ -1,4 +1,4 @@
-"""Everything that is no recording and no command: a hint in private chats, silence in groups."""
+"""Everything that is neither a recording nor a command: a hint in private chats, silence in groups."""
 
 import structlog
 from aiogram import F, Router
@@ -46,7 +46,7 @@ async def edited(message: Message) -> None:
 
 @router.callback_query()
 async def unknown_button(query: CallbackQuery) -> None:
-    """Stop the spinner of a button that nobody knows any more."""
+    """Stop the spinner of a button that is no longer known."""
     await answer_callback(query)
 
 

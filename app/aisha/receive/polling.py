@@ -45,10 +45,10 @@ class GetRawUpdates(TelegramMethod[list[dict[str, Any]]]):
 class Poller:
     """Receives updates by polling, while this bot holds the lease for it.
 
-    1. With a new lease it starts where Telegram is, not where another term ended.
-    2. getUpdates waits for updates; they are committed to the inbox, if the lease still is this bot's.
-    3. The next call's offset acknowledges them. A bot killed in between gets them again, and the inbox knows them.
-    4. A webhook in the way is removed, keeping its updates, unless the webhook is what is wanted by now.
+    1. With a new lease it starts where Telegram is, not where an earlier term ended.
+    2. getUpdates waits for updates; they are committed to the inbox if this bot still holds the lease.
+    3. The next call's offset acknowledges them. After a crash in between they come again, and the inbox knows them.
+    4. A webhook in the way is removed, keeping its updates, unless the recorded mode has become `webhook`.
     """
 
     def __init__(self, bot: Bot, pool: Pool, wakeups: Wakeups, lease: Lease) -> None:
@@ -63,7 +63,7 @@ class Poller:
 
     @property
     def late(self) -> bool:
-        """Whether it should poll and has not been answered for long."""
+        """Whether it should poll and has had no answer for a long time."""
         if self._lease.token is None:
             return False
         polled = self._last_success if self._term == self._lease.token else None
@@ -82,7 +82,7 @@ class Poller:
             updates = await self._ask()
             await self._keep(updates)
         except LostLeaseError:
-            log.info("another bot polls by now; what was received here is left to it")
+            log.info("another bot has taken the lease; what was received here is left to it")
             await asyncio.sleep(0.5)
         except TelegramUnauthorizedError:
             raise refused_token() from None
@@ -108,7 +108,7 @@ class Poller:
     async def _ask(self) -> list[dict[str, Any]]:
         if not self._lease.held:
             raise LapsedError("the lease is not renewed")
-        seconds = POLL_SECONDS if self._last_success else 0  # the first answer tells that all is well
+        seconds = POLL_SECONDS if self._last_success else 0  # the first answer shows that all is well
         asked = GetRawUpdates(offset=self._offset, timeout=seconds)
         updates = await self._bot(asked, request_timeout=POLL_SECONDS + 10)
         self._last_success = asyncio.get_running_loop().time()
@@ -125,7 +125,7 @@ class Poller:
             self._caught_up = caught_up
 
     async def _conflict(self, error: TelegramConflictError) -> None:
-        """Another getUpdates ended ours, or a webhook is set; both are to be expected after a handover."""
+        """Handle a getUpdates that ended ours, or a webhook that is set; both can happen after a handover."""
         if not self._lease.held:
             return
         if "webhook" in error.message.lower():
@@ -136,7 +136,7 @@ class Poller:
         await asyncio.sleep(3)
 
     async def _remove_webhook(self) -> None:
-        """Remove a webhook, keeping its updates, unless it is being set or is wanted by now."""
+        """Remove a webhook, keeping its updates, unless it is being set or has become the recorded mode."""
         async with locked(self._pool, receiving.LOCK) as connection:
             if connection and await connection.one(receiving.mode()) != "webhook":
                 log.warning("a webhook was set, removing it: this bot polls")

@@ -1,4 +1,4 @@
-"""A recording within a Telegram message: what is told of it before its file is fetched."""
+"""A recording within a Telegram message: what is known of it before its file is fetched."""
 
 from dataclasses import dataclass
 from pathlib import PurePath

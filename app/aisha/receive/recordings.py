@@ -20,7 +20,7 @@ log = structlog.get_logger(__name__)
 async def accept_recording(
     message: Message, connection: Connection, settings: Settings, update_id: int
 ) -> None:
-    """Write the recording's row, its status message, and what can be said at once."""
+    """Write the recording's row, and its result if that is known at once, else its status message."""
     recording = recording_of(message)
     assert recording
     reader = await reader_of(connection, settings, message.chat, message.from_user)

@@ -1,4 +1,4 @@
-"""`aisha webhook`: what Telegram knows of where updates go, and making it agree with AISHA_BOT_MODE."""
+"""`aisha webhook`: where Telegram delivers updates, and making that agree with AISHA_BOT_MODE."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ from aisha.receive.polling import ALLOWED_UPDATES, refused_token
 from aisha.settings import Settings
 
 MAX_CONNECTIONS = 100
-"""The most posts that Telegram has under way at once (Bot API, setWebhook)."""
+"""The maximum of posts that Telegram makes at the same time (Bot API, setWebhook)."""
 
 
 class Registration:
@@ -30,8 +30,8 @@ class Registration:
 
     1. It holds a lock, so that no poller removes the webhook meanwhile.
     2. It records the mode: bots of another mode stop receiving within a second.
-    3. It sets or deletes the webhook, where that changes something. Telegram keeps what it has not delivered, and
-       what is delivered both ways is in the inbox once.
+    3. It sets or deletes the webhook if that changes anything. Telegram keeps what it has not delivered, and an
+       update that is delivered both ways is in the inbox once.
     """
 
     def __init__(self, loaded: Settings, bot: Bot, connection: Connection) -> None:
@@ -42,7 +42,7 @@ class Registration:
         self._certificate = loaded.webhook_certificate.read_bytes() if loaded.webhook_certificate else b""
 
     async def sync(self) -> str:
-        """Bring about the agreement and return what was done, in words."""
+        """Make Telegram's side agree and return what was done, in words."""
         await self._connection.run(locks.acquire(receiving.LOCK))
         try:
             await self._connection.run(receiving.record_mode(self._settings.bot_mode))
@@ -93,10 +93,10 @@ class Registration:
 
     @property
     def _digests(self) -> list[str]:
-        """Digests of what Telegram does not tell, of no use without the bot's token; empty for what is not set.
+        """Digests of what Telegram does not report back, useless without the bot's token; empty for what is not set.
 
-        It tells no secret and no certificate, and an `ip_address` also where none is fixed. They are recorded with
-        colons between them, and no colon at the end: the secret's alone where it is the only one.
+        It reports neither the secret nor the certificate, and an `ip_address` even where none is fixed. They are
+        recorded with colons between them and none at the end: the secret's digest alone where it is the only one.
         """
         key = self._settings.secret("bot_token").encode()
         kept = [self._settings.secret("webhook_secret").encode(), self._ip.encode(), self._certificate]
@@ -105,7 +105,7 @@ class Registration:
 
 @asynccontextmanager
 async def _telegram(loaded: Settings) -> AsyncIterator[Bot]:
-    """Give a bot, and turn its errors into the operator's.
+    """Yield a bot, and turn its errors into messages for the operator.
 
     Raises:
         SettingsError, ServiceError: Telegram refuses the token or the webhook, or cannot be reached.
@@ -135,12 +135,12 @@ async def _show(loaded: Settings) -> WebhookInfo:
 
 @click.group("webhook")
 def webhook_command() -> None:
-    """Say where Telegram brings updates, or change it."""
+    """Show where Telegram delivers updates, or change it."""
 
 
 @webhook_command.command("sync")
 def sync_command() -> None:
-    """Make Telegram's side agree with AISHA_BOT_MODE; changes nothing that agrees already."""
+    """Make Telegram's side agree with AISHA_BOT_MODE; change nothing that agrees already."""
     loaded = settings.load()
     logs.configure(loaded, "webhook")
     loaded.required("bot_token", "database_url")

@@ -1,9 +1,9 @@
 """The webhook: Telegram posts updates, and each is in the inbox before it is acknowledged.
 
-What Telegram makes of an answer (`WebhookActor.cpp` of its Bot API server): 2xx and the update is done with; anything
-else and it is posted again, at once and then ever more slowly, up to two minutes apart, or after `Retry-After` seconds,
-until it is a day old; meanwhile later updates of the same chat wait. No status drops an update. So whatever is an
-update is taken, however odd, and only what cannot be Telegram's is refused.
+How Telegram reacts to an answer (`WebhookActor.cpp` of its Bot API server): after 2xx it forgets the update; after
+anything else it posts it again, at once and then with growing pauses of up to two minutes, or after `Retry-After`
+seconds, until the update is a day old; meanwhile later updates of the same chat wait. No status makes it drop an
+update. So every update is accepted, however odd, and only what cannot come from Telegram is refused.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ BACKLOG = 1024
 LINGER_SECONDS = 0.3
 FINISH_SECONDS = 10
 RETRY_AFTER = {"Retry-After": "1"}
-"""Seconds. Without it Telegram doubles its pause with every failure, and a short outage is long in being forgotten."""
+"""Seconds. Without it Telegram doubles its pause with every failure, so a short outage would delay updates for long."""
 
 
 class Webhook:
     """Takes updates over HTTP, at the path of AISHA_WEBHOOK_URL.
 
-    1. It listens from `start` on; whoever calls that has seen to it that updates can be committed.
-    2. Without Telegram's secret a post is answered 401, unread; one that is no update 400; one that the database does
-       not take 503, so that it comes again.
-    3. `drain` accepts what already waits at the port and closes it, answers what is being asked with
-       `Connection: close`, gives kept-alive connections a moment to ask once more, and ends.
+    1. It listens from `start` on, which is called once updates can be committed.
+    2. A post without Telegram's secret is answered 401, unread; one that is not an update 400; one that the database
+       does not take 503, so that it is repeated.
+    3. `drain` accepts the connections that already wait at the port and closes it, answers open requests with
+       `Connection: close`, gives kept-alive connections a moment for one more request, and ends.
     """
 
     def __init__(self, settings: Settings, pool: Pool, wakeups: Wakeups) -> None:
@@ -82,7 +82,7 @@ class Webhook:
         log.info("listening for the webhook", host=address[0], port=address[1], path=self._path)
 
     async def drain(self) -> None:
-        """Stop listening without failing anybody, finish what was begun, and end."""
+        """Stop listening without failing a request, finish what was begun, and end."""
         if not (self._runner and self._site):
             return
         self._draining = True
@@ -118,7 +118,7 @@ class Webhook:
         except (ValueError, RecursionError, psycopg.DataError):
             return self._answer(400, "malformed")
         except LOST as error:
-            log.warning("an update is not taken, the database is away", error=str(error))
+            log.warning("an update is not taken, the database is unreachable", error=str(error))
             return self._answer(503, "database")
         self._wakeups.wake("handle")
         return self._answer(200)
@@ -141,7 +141,7 @@ def _update(body: bytes) -> dict[str, Any]:
     """Return the update in a body.
 
     Raises:
-        ValueError: it is none: no JSON object with an `update_id`.
+        ValueError: the body is not a JSON object with an `update_id`.
     """
     update = json.loads(body)
     number = update.get("update_id") if isinstance(update, dict) else None

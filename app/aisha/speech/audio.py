@@ -1,6 +1,6 @@
 """Decodes any recording to blocks of 16 kHz mono samples, in this process and piece by piece.
 
-A recording that ends before its own container or its sender says is told from a short one, so that the
+A recording that ends before its own container or its sender says is marked as truncated, so that the
 reader of the text learns that it ends early.
 """
 
@@ -30,7 +30,7 @@ Source = BinaryIO | Path
 
 @dataclass(frozen=True, slots=True)
 class AudioInfo:
-    """What a recording is; `duration` in seconds, None when neither the container nor a decoding tells.
+    """What a recording is; `duration` in seconds, None if neither the container nor decoding gives it.
 
     After decoding, `duration` is what was decoded, `declared` what the container or the sender promised,
     `damaged` the number of places that could not be decoded, and `truncated` whether the end is missing.
@@ -60,8 +60,8 @@ def probe(source: Source) -> AudioInfo:
 def blocks(source: Source, expected_duration: float | None = None) -> "Blocks":
     """Decode the first audio stream of a file or of an open binary stream, which need not be seekable.
 
-    What cannot seek must be readable from front to back, as Ogg is and many an MP4 is not.
-    `expected_duration` is the length in seconds that the sender told. The result is an iterator of int16
+    A source that cannot seek must be readable from front to back, as Ogg is and many MP4 files are not.
+    `expected_duration` is the length in seconds that the sender declared. The result is an iterator of int16
     arrays of half a second; once it is exhausted, its `info` tells the decoded duration and the damage.
 
     Raises:
@@ -111,7 +111,7 @@ class Blocks(Iterator[NDArray[np.int16]]):
         return next(self._samples)
 
     def close(self) -> None:
-        """Free the decoder; close the file if it was opened here, else wind it back."""
+        """Free the decoder; close the file if it was opened here, else rewind it."""
         if container := getattr(self, "_container", None):
             container.close()
         if self._owned:
@@ -171,7 +171,7 @@ class Blocks(Iterator[NDArray[np.int16]]):
             self.close()
 
     def _lost_pages(self, gap: int) -> None:
-        """Count a gap in an Ogg stream as damage: there it is pages that were skipped."""
+        """Count a gap in an Ogg stream as damage: there it means skipped pages."""
         if gap and self._decoded and self._container.format.name == "ogg":
             self._broken += 1
 
@@ -184,7 +184,7 @@ class Blocks(Iterator[NDArray[np.int16]]):
                 self._count_broken()
 
     def _packets(self) -> Iterator[Any]:
-        """Yield the packets of the stream; after a broken read go on behind it, a bounded number of times."""
+        """Yield the packets of the stream; after a broken read continue behind it, a bounded number of times."""
         for _ in range(BROKEN_READS):
             try:
                 yield from self._container.demux(self._stream)
@@ -212,7 +212,7 @@ class Blocks(Iterator[NDArray[np.int16]]):
     def _cut_off(self) -> bool:
         """Tell whether the file ends within a packet.
 
-        Behind an MP3's last frame there are often strange tags, which say nothing.
+        After an MP3's last frame there are often strange tags, which prove nothing.
         """
         kind = self._container.format.name
         return (self._seekable and ends_early(self._file, kind)) or (self._broken_at_end and kind != "mp3")

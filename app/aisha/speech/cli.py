@@ -25,7 +25,7 @@ CLEAN_LINE = b"\r\x1b[K\x1b[?25h"
     "--format", "kind", type=click.Choice(["txt", "srt", "vtt", "json"]), default="txt", show_default=True
 )
 @click.option("--language", help="Language of the speech. Default: AISHA_DEFAULT_LANGUAGE.")
-@click.option("--jobs", type=click.IntRange(min=1), help="Processes that decode. Default: one a core.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes that decode. Default: one per core.")
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -42,9 +42,9 @@ def transcribe_command(
 ) -> None:
     """Transcribe audio and video FILEs; `-` is standard input.
 
-    The text goes to stdout in the order of the files. Several texts are told apart by lines such as ==> FILE
+    The text goes to stdout in the order of the files. Several texts are separated by lines such as ==> FILE
     <==, several JSON results are one line each, and several subtitles need --output-dir. A file that cannot
-    be transcribed is one line on stderr and makes the exit status 1; the others are done all the same.
+    be transcribed is reported on stderr in one line and makes the exit status 1; the others are still done.
     """
     if len(files) > 1 and kind in ("srt", "vtt") and output_dir is None:
         raise click.UsageError(f"several files as {kind} need --output-dir")
@@ -53,7 +53,7 @@ def transcribe_command(
         prefer_fast_allocator()
     wanted = settings.load()
     model = _model(language or wanted.default_language, wanted.models_path)
-    from aisha.speech.files import transcribe  # heavy, so only once this process has started anew
+    from aisha.speech.files import transcribe  # heavy, so only after the allocator's restart
     from aisha.speech.output import Output
 
     output = Output(kind, output_dir, files)
@@ -66,7 +66,7 @@ def transcribe_command(
 
 
 def _interrupted(*_: object) -> None:
-    """End at once, and with it every process; an exception would be lost in a callback of PyAV's or of a fork's."""
+    """Exit at once, and every child with it; an exception would be lost in a callback of PyAV or of a fork."""
     if sys.stderr.isatty():
         os.write(sys.stderr.fileno(), CLEAN_LINE)
     os._exit(INTERRUPTED)

@@ -1,4 +1,4 @@
-"""Opens the containers that recordings come in, and looks whether one ends before its own header says."""
+"""Opens the containers that recordings come in, and detects one that ends before its own header says."""
 
 import io
 import struct
@@ -22,7 +22,7 @@ NESTING = frozenset(
 
 
 def open_container(file: BinaryIO, seekable: bool) -> InputContainer:
-    """Open a container; its content decides what it is, never a name.
+    """Open a container; its content decides the format, never a name.
 
     Raises:
         EmptyFileError: there are no bytes.
@@ -69,14 +69,14 @@ def tagged_seconds(metadata: dict[str, str]) -> float | None:
 
 
 def ends_early(file: BinaryIO, container: str) -> bool:
-    """Tell whether a seekable file of a container that tells its length is shorter."""
+    """Tell whether a seekable file is shorter than its container says, if that says a length."""
     if container == "ogg":
         return _ends_within_page(file)
     return container == "wav" and _ends_within_data(file)
 
 
 class _Pipe:
-    """A stream that cannot seek, as FFmpeg likes it: without `seek`."""
+    """A stream that cannot seek, as FFmpeg expects it: without `seek`."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Decodes segments side by side in processes forked from the one that loaded the model."""
+"""Decodes segments in parallel, in processes forked from the one that loaded the model."""
 
 import json
 import os

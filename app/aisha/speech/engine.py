@@ -21,11 +21,11 @@ class Recogniser(Protocol):
     2. Processes that are forked from the parent inherit it, and each decodes with it as often as it likes, alone.
     3. Each decoding is as if it were the first: nothing that was heard before changes the text.
 
-    An engine whose state does not survive a fork keeps it in a process of its own and gives out what talks to that.
+    An engine whose state does not survive a fork keeps it in a process of its own and returns a client of that.
     """
 
     def warm(self, blocks: Iterable[NDArray[np.int16]]) -> float:
-        """Hear speech (16 kHz mono) for the sake of speed alone; return its length in seconds."""
+        """Decode speech (16 kHz mono) only to make later decodings faster; return its length in seconds."""
 
     def decode(self, blocks: Iterable[NDArray[np.int16]]) -> Transcript:
         """Return what is said in 16 kHz mono samples and how loud it is, with times from their beginning."""

@@ -1,4 +1,4 @@
-"""Transcribes files side by side, and writes each when its turn comes."""
+"""Transcribes files in parallel, and writes each when its turn comes."""
 
 import sys
 import tempfile
@@ -22,7 +22,7 @@ from aisha.speech.transcript import Part, join
 
 @dataclass
 class File:
-    """One argument and how far it is; `segments` is known once it is read to its end."""
+    """One argument and its progress; `segments` is known once the file is read to its end."""
 
     path: Path
     parts: list[Part] = field(default_factory=list)
@@ -76,7 +76,7 @@ def _segments(file: File, source: BinaryIO, jobs: int) -> Iterator[Task]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file; standard input is copied first, for some containers must be read backwards."""
+    """Open a file; standard input is copied first, since some containers must be read backwards."""
     if path != STDIN:
         with path.open("rb") as file:
             yield file

@@ -9,14 +9,14 @@ from itertools import pairwise
 from aisha.speech.transcript import Transcript, Word, runs
 
 SENTENCE_GAP = 0.7
-"""Seconds of silence that end a cue; the recogniser knows no full stops."""
+"""Seconds of silence that end a cue; the recogniser writes no punctuation."""
 
 LINE, LINES = 42, 2
-"""Characters a line and lines a cue: the usual limit for subtitles."""
+"""Characters per line and lines per cue: the usual limit for subtitles."""
 
 LONGEST = 6.0
 SHORTEST = 1.0
-"""Seconds that a cue is shown, at most, and at least where the next one leaves room."""
+"""Maximum and minimum seconds that a cue is shown; the minimum only if the next cue leaves room."""
 
 
 @dataclass(frozen=True, slots=True)

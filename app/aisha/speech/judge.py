@@ -1,10 +1,10 @@
 """Decides whether a recording says anything, so that music and noise are not answered with invented words.
 
-A recogniser invents few words for what is no speech, with long times and middling confidence. Measured with the
-small English model on 38 recordings of plucked, bowed and organ music, bells, drums, noise, sweeps, hum and
+Where there is no speech a recogniser invents few words, long and of middling confidence. Measured with the small
+English model on 38 recordings of plucked, bowed and organ music, bells, drums, noise, sweeps, hum and
 telephone tones: at most 5 words, and at most 0.19 different sure words for each second that is heard. Of 550
-recordings of speech, clean, quiet, over a telephone, with noise 5 and 10 dB below it, all reach 0.2 but three
-single words, which noise had made others of (confidence 0.24). A sung vowel may pass as the word "ah".
+recordings of speech, clean, quiet, over a telephone, with noise 5 and 10 dB below it, all reach 0.2 except three
+single words that noise had turned into others (confidence 0.24). A sung vowel may pass as the word "ah".
 """
 
 from aisha.outcomes import Outcome
@@ -21,7 +21,7 @@ SURE = 0.7
 MANY_WORDS, SOME_WORDS = 5, 3
 SOME_WORDS_RATE = 0.25
 RATE = 0.2
-"""Different words, each weighed by its confidence, for each second that is heard."""
+"""Different words, each weighted by its confidence, for each second that is heard."""
 
 
 def judge(transcript: Transcript) -> Outcome:

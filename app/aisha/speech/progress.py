@@ -1,4 +1,4 @@
-"""How far `aisha transcribe` is."""
+"""The progress bar of `aisha transcribe`."""
 
 import sys
 from collections.abc import Callable, Iterator

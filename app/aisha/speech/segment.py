@@ -1,4 +1,4 @@
-"""Cuts a long recording into segments that can be decoded side by side.
+"""Cuts a long recording into segments that can be decoded in parallel.
 
 A cut in a long pause costs no word; where no pause is long enough, two segments overlap and the join drops
 what both say. Measured on recorded speech: 13.4 % of words wrong in one piece, 13.4 to 13.95 % in 2 to 6
@@ -21,7 +21,7 @@ OVERLAP = 2.5
 PAUSE = 0.3
 FRAME = RATE // 100
 CONTRAST = 6.0
-"""Decibels between the noise floor and speech, at least."""
+"""Minimum decibels between the noise floor and speech."""
 
 SILENCE = 40.0
 """Decibels over one step of 16 bits: -50 dBFS."""
@@ -47,7 +47,7 @@ class Segment:
 def target_length(duration: float | None, workers: int) -> float:
     """Return the segment length, in seconds, that keeps `workers` cores evenly busy; infinite for no cut.
 
-    A recording below 60 s stays whole; a longer one gets one segment a core, each of 30 to 300 s.
+    A recording below 60 s stays whole; a longer one gets one segment per core, each of 30 to 300 s.
     """
     if duration is None:
         return LONGEST
@@ -86,7 +86,7 @@ class Splitter:
             yield self._cut()
 
     def finish(self) -> Iterator[Segment]:
-        """Yield what is left, when it says anything that the segment before does not."""
+        """Yield what is left, unless all of it is in the segment before."""
         if self._size > self._overlap or self._start == 0 < self._size:
             yield self._segment(self._joined())
         self._held, self._size = [], 0
@@ -135,9 +135,9 @@ def _energy(window: NDArray[np.int16]) -> NDArray[np.float64]:
 
 
 def _threshold(energy: NDArray[np.float64]) -> float:
-    """Return the level below which is a pause: a quarter of the way from the noise floor to the speech.
+    """Return the level below which a frame is a pause: a quarter of the way from the noise floor to the speech.
 
-    Where both are alike it is either silence throughout or sound throughout.
+    Where both are alike, the window is either silence throughout or sound throughout.
     """
     floor, speech = np.percentile(energy, (5, 90))
     return float(floor + (speech - floor) / 4) if speech - floor >= CONTRAST else SILENCE

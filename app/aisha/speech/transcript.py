@@ -112,7 +112,7 @@ def _cut(left: list[Word], right: list[Word], seam: float, overlap: float) -> tu
     """Drop what the other side of the seam says better.
 
     A word straddling the seam may be timed to either side of it by each decoding, so it can be kept twice or
-    lost: both are mended by comparing with what the other side heard there.
+    lost: both are corrected by comparing with what the other side heard there.
     """
     kept_left = [word for word in left if word.middle < seam]
     kept_right = [word for word in right if word.middle >= seam]

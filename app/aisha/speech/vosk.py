@@ -6,7 +6,7 @@ graph across `fork`: measured, a voice of 2 to 10 s costs about a third of the C
 takes, and the text is the same.
 
 What must not be done to it: `Reset()` keeps the speaker adaptation of what was heard before and changes
-texts; `SetGrammar()` and a new recogniser build the graph anew. `FinalResult()` drops the adaptation and
+texts; `SetGrammar()` and a new recogniser build a new graph. `FinalResult()` drops the adaptation and
 keeps the graph.
 """
 
@@ -33,7 +33,7 @@ DIGITAL_SILENCE = 3
 """Samples up to this are silence that a codec makes, at -80 dBFS; no microphone is so quiet."""
 
 SILENCE_HEARD = 3.0
-"""Seconds of such silence that are heard before the rest of it is skipped: it would cost 0.04 s a second."""
+"""Seconds of such silence that are decoded before the rest is skipped, which would cost 0.04 s per second."""
 
 
 def load(model_path: Path) -> "VoskRecogniser":
@@ -56,7 +56,7 @@ def load(model_path: Path) -> "VoskRecogniser":
 
 
 class VoskRecogniser:
-    """One `KaldiRecognizer` for good; each decoding ends with `FinalResult()`, which forgets the speaker."""
+    """One `KaldiRecognizer`, never replaced; each decoding ends with `FinalResult()`, which forgets the speaker."""
 
     def __init__(self, kaldi: Any) -> None:
         self._kaldi = kaldi
@@ -64,7 +64,7 @@ class VoskRecogniser:
         self._skipped = 0
 
     def warm(self, blocks: Iterable[NDArray[np.int16]]) -> float:
-        """Decode speech (blocks of int16, 16 kHz mono) for the graph's sake; return its length in seconds."""
+        """Decode speech (blocks of int16, 16 kHz mono) to build the graph; return its length in seconds."""
         before = self._fed
         self._hear(blocks)
         return (self._fed - before) / RATE

@@ -27,7 +27,7 @@ class FetchInterruptedError(Exception):
 
 @dataclass
 class Fetched:
-    """A whole file at its beginning: `size` in bytes and the SHA-256 of its content in hexadecimal."""
+    """A whole file, rewound: `size` in bytes and the SHA-256 of its content in hexadecimal."""
 
     spool: BinaryIO
     size: int
@@ -44,7 +44,7 @@ async def locate(bot: Bot, file_id: str) -> str:
     """Return where the file is: a path below the server's file address, or absolute on a local server's disk.
 
     Raises:
-        TooLargeError, FileGoneError: as the server says; a cloud getFile stops at 20 MiB.
+        TooLargeError, FileGoneError: as the server says; the cloud's getFile stops at 20 MiB.
     """
     try:
         file = await bot.get_file(file_id)
@@ -58,13 +58,13 @@ async def locate(bot: Bot, file_id: str) -> str:
 
 
 def fetch(bot: Bot, path: str, limit: int, folder: Path, closing: threading.Event) -> Fetched:
-    """Copy the file into a spool in `folder` or memory; blocks, until `closing` is set at the latest.
+    """Copy the file into a spool in `folder` or memory; blocks, but stops once `closing` is set.
 
     Raises:
         EmptyFileError: it has no bytes.
         TooLargeError: it has more than `limit` bytes.
-        FileGoneError: the server does not have it any more.
-        FetchInterruptedError: the connection broke, or ended before the whole file had come.
+        FileGoneError: the server no longer has it.
+        FetchInterruptedError: the connection broke, or ended before the whole file had arrived.
     """
     folder.mkdir(parents=True, exist_ok=True)
     spool = tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=str(folder))  # noqa: SIM115 - closed by Fetched

@@ -35,10 +35,10 @@ GIVE_UP = timedelta(hours=24)
 class Storer:
     """Brings received recordings to object storage.
 
-    1. Each message in state `received` gets a task, which holds the message's lock: a bot that is killed lets go of it.
+    1. Each message in state `received` gets a task, which holds the message's lock; a killed bot loses it.
     2. The file is located, fetched into a spool and hashed; the object's key is its SHA-256.
     3. The state `stored` and the job are committed together.
-    4. What is lost for good becomes an outcome; what failed on the way is tried again, ever more slowly.
+    4. A permanent failure becomes an outcome; any other is retried with growing pauses.
     """
 
     def __init__(self, bot: Bot, pool: Pool, objects: Objects, settings: Settings, wakeups: Wakeups) -> None:
@@ -62,7 +62,7 @@ class Storer:
             task.add_done_callback(partial(self._done, message))
 
     async def close(self) -> None:
-        """Stop at once, also the threads that copy: what was not stored is still `received`."""
+        """Stop at once, including the threads that copy: what was not stored is still `received`."""
         self._closing.set()
         await end(self._tasks.values())
 

@@ -1,1 +1,1 @@
-"""Where the function of a job was until `aisha.work`: see `JOB_FUNCTION` in `aisha.queue.dispatch`."""
+"""The former place of the jobs' function, now in `aisha.work`: see `JOB_FUNCTION` in `aisha.queue.dispatch`."""

@@ -11,7 +11,7 @@ from aisha.work.parent import Parent
 
 @click.command("worker")
 @click.option(
-    "--concurrency", type=click.IntRange(1), help="Recordings decoded at once.  [default: one a core]"
+    "--concurrency", type=click.IntRange(1), help="Recordings decoded at once.  [default: one per core]"
 )
 def worker_command(concurrency: int | None) -> None:
     """Run this host's transcription workers."""

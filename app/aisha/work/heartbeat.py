@@ -1,4 +1,4 @@
-"""How a worker host says that it is there, and finds out which services it reaches."""
+"""How a worker host reports that it is alive, and checks which services it reaches."""
 
 from collections.abc import Callable
 
@@ -26,7 +26,7 @@ class Heartbeat:
         self._concurrency = concurrency
 
     def beat(self, languages: list[str]) -> Checks:
-        """Say in PostgreSQL that this host works and hears these languages; return how its services are."""
+        """Record that this host is alive and recognises these languages; return the state of its services."""
         return {
             "database": _state(lambda: self._say_seen(languages)),
             "redis": _state(self._ping),
@@ -34,12 +34,12 @@ class Heartbeat:
         }
 
     def end(self) -> None:
-        """Take this host out of the count that lanes are filled by."""
+        """Remove this host from the capacity by which lanes are filled."""
         try:
             with connect_database(self._settings.database_address) as connection:
                 connection.run(workers.leave(self._name))
         except psycopg.Error:
-            log.info("the database had gone before this worker")
+            log.info("could not sign off, the database is unreachable")
 
     def _say_seen(self, languages: list[str]) -> None:
         with connect_database(self._settings.database_address) as connection:

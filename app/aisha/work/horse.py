@@ -1,4 +1,4 @@
-"""A work-horse that is forked before there is a job: a voice need not wait for the fork and for the database."""
+"""A work-horse that is forked before there is a job, which then waits neither for the fork nor for the database."""
 
 import json
 import os
@@ -14,8 +14,8 @@ class ReadyHorse:
     """A child of the worker that waits for one job.
 
     1. It prepares itself, then reads its order from a pipe.
-    2. It does what it is told and ends.
-    3. When the worker ends first, the pipe does too, and the child with it.
+    2. It carries out the order and exits.
+    3. If the worker ends first, the pipe closes and the child exits.
     """
 
     def __init__(self, prepare: Callable[[], None], perform: Callable[[dict[str, Any]], None]) -> None:
@@ -46,7 +46,7 @@ class ReadyHorse:
             os._exit(status)
 
     def give(self, **order: str) -> bool:
-        """Tell the child what to do; return whether it was still there to be told."""
+        """Send the child its order; return whether the child was still alive."""
         try:
             os.write(self._write_end, json.dumps(order).encode() + b"\n")
         except BrokenPipeError:

@@ -50,7 +50,7 @@ _connected_ahead: BlockingConnection | None = None
 
 
 def inherit(horse: Horse) -> None:
-    """Keep what the work-horses that are forked from this process shall find."""
+    """Keep what the work-horses that are forked from this process inherit."""
     global _inherited
     _inherited = horse
 
@@ -63,10 +63,11 @@ def connect_ahead() -> None:
 
 
 def run(job_id: int) -> None:
-    """Do a job, unless somebody does it or has done it.
+    """Do a job, unless another work-horse does it or has done it.
 
-    A failure of a service returns the job to the queue; it is no attempt. A file that cannot be transcribed ends its
-    message with an outcome. Anything else leaves the job `started` without a lock: the reconciler returns it.
+    After a failure of a service the job goes back to the queue and no attempt is counted. A file that cannot be
+    transcribed ends its message with an outcome. Anything else leaves the job `started` without a lock, and the
+    reconciler puts it back.
     """
     assert _inherited, NOT_FORKED
     _inherited.report.begin()
@@ -85,11 +86,11 @@ def run(job_id: int) -> None:
 
 
 def return_unfinished(connection: BlockingConnection, worker: str) -> list[int]:
-    """Give the jobs of a worker whose work-horses were killed back to the queue, as no attempt; return them."""
+    """Put back the jobs of a worker whose work-horses were killed, without counting an attempt; return them."""
     unfinished = connection.all(jobs.unfinished(worker))
     for job in unfinished:
         with connection.transaction():
-            # free when the work-horse's session has ended
+            # the lock is free once the work-horse's session has ended
             connection.run(locks.acquire_for_transaction(jobs.lock_name(job)))
             connection.run(jobs.given_back(job, "its worker was stopped"))
     return unfinished
@@ -114,7 +115,7 @@ class Work:
 
     1. A whole recording that is short, or turns out to be, is recognised at once.
     2. A longer one is cut into segments: each is stored and becomes a job of its own.
-    3. A segment is recognised. Whoever ends the last piece joins them all and ends the message.
+    3. A segment is recognised. The job that finishes last joins them all and ends the message.
     """
 
     def __init__(self, horse: Horse, connection: BlockingConnection, job: Job, message: Message) -> None:
@@ -192,9 +193,9 @@ class Work:
         raise NoModelError(f"no worker has a model for {language}: `aisha models pull {language}`")
 
     def _segment_length(self, seconds: float | None) -> float:
-        """Return the length that the message's segments have, in seconds: once chosen it stays, so cuts stay too."""
+        """Return the length of the message's segments in seconds; once chosen it stays, so the cuts stay too."""
         if seconds and seconds < WHOLE_BELOW:
-            return LONGEST  # it stays whole, unless it is longer than was said
+            return LONGEST  # it stays whole, unless it is longer than declared
         capacity = max(self._connection.only(workers.capacity()), 1)
         length = min(target_length(seconds, capacity), LONGEST)
         return self._connection.only(messages.fix_segment_length(self._message.id, length))
@@ -239,7 +240,7 @@ class Work:
         self._remove_segments()
 
     def _lock_message(self) -> None:
-        """Take the message's row: of two pieces that end at once, the second then sees the first."""
+        """Lock the message's row: of two jobs that finish together, the second then sees the first."""
         self._message = self._connection.only(messages.locked(self._message.id))
 
     def _join_if_last(self) -> None:

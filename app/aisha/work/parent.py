@@ -1,4 +1,4 @@
-"""The parent of this host's workers: it holds the models, and all others are forked from it."""
+"""The parent of this host's workers: it holds the models, and all other processes are forked from it."""
 
 import gc
 import os
@@ -36,20 +36,20 @@ RESTART_SECONDS = 0.5
 KILL_SECONDS = 10
 
 NICENESS = 10
-"""Decoding takes every processor there is; whoever answers in milliseconds on the same host goes first."""
+"""Decoding uses every core; processes of the same host that answer within milliseconds go first."""
 
 
 class Parent:
     """The process that all workers of one host are forked from.
 
-    1. It loads each installed model and forks; then it warms each recogniser with speech and forks anew.
-    2. It forks one RQ worker a core for all lanes, and one more for short recordings only, so that these never wait
+    1. It loads each installed model and forks; then it warms each recogniser with speech and forks again.
+    2. It forks one RQ worker per core for all lanes, and one more for short recordings only, so that these never wait
        behind lectures. Their work-horses inherit models and warmth copy-on-write.
-    3. It replaces children that die, and says every ten seconds in PostgreSQL that it is there.
-    4. It looks for models that were installed or removed, and warms what was cold with the host's own recent
-       recordings; then new workers are forked and the old ones end after their job.
-    5. SIGTERM reaches each worker once: it takes no new job, finishes its own and ends. What still runs after
-       AISHA_DRAIN_SECONDS is killed and goes back to the queue; that counts as no death.
+    3. It replaces children that die, and records in PostgreSQL every ten seconds that it is alive.
+    4. It looks for models that were installed or removed, and warms cold recognisers with recent recordings; then it
+       forks new workers, and the old ones exit after their job.
+    5. On SIGTERM it drains: it passes the signal to each worker once; a worker takes no new job, finishes its own and
+       exits. What still runs after AISHA_DRAIN_SECONDS is killed and goes back to the queue; no attempt is counted.
     """
 
     def __init__(self, loaded: Settings, concurrency: int) -> None:
@@ -143,7 +143,7 @@ class Parent:
         self._report.killed()
 
     def _replace_dead(self) -> None:
-        """Fork anew what ended; an orphan that this process adopted as a container's first is only reaped."""
+        """Replace workers that ended; an orphan that this process adopted as a container's PID 1 is only reaped."""
         dead = [self._workers.pop(pid) for pid, _ in self._reaped() if pid in self._workers]
         if dead:
             log.warning("workers ended, starting others", count=len(dead))
@@ -193,7 +193,7 @@ class Parent:
         log.info("stopped")
 
     def _wait_for_workers(self, seconds: float) -> set[int]:
-        """Return the workers that have not ended after so many seconds."""
+        """Return the workers that have not ended after `seconds`."""
         left, end = {*self._workers, *self._retired}, time.monotonic() + seconds
         while left:
             left -= {pid for pid in left if _ended(pid)}
@@ -203,13 +203,13 @@ class Parent:
         return left
 
     def _return_jobs(self) -> None:
-        """Give the jobs of killed work-horses back to the queue; without the database the reconciler does, later."""
+        """Put back the jobs of killed work-horses; without the database the reconciler does it later."""
         try:
             with connect(self._settings.database_address) as connection:
                 returned = jobs.return_unfinished(connection, self._name)
-            log.warning("the time to finish is over, jobs returned to the queue", jobs=returned)
+            log.warning("drain timeout, jobs returned to the queue", jobs=returned)
         except psycopg.Error as error:
-            log.warning("jobs not returned, the database is away", error=str(error))
+            log.warning("jobs not returned, the database is unreachable", error=str(error))
 
     def _beat(self) -> None:
         self._report.alive(len(self._workers), self._heartbeat.beat(self._recognisers.languages))

@@ -36,7 +36,7 @@ class Recognisers:
 
     @property
     def languages(self) -> list[str]:
-        """The languages that can be heard."""
+        """The languages that can be recognised."""
         return list(self.by_language)
 
     def load(self) -> None:
@@ -56,7 +56,7 @@ class Recognisers:
     def follow(self) -> bool:
         """Load what was installed since, drop what was removed; tell whether anything changed.
 
-        A model that does not load is logged and left alone until it is installed anew.
+        A model that does not load is logged and left alone until it is installed again.
         """
         found = installed(self._settings.models_path)
         wanted = {
@@ -87,7 +87,7 @@ class Recognisers:
             log.info("warmed up", language=language, seconds=round(self._warmth[language], 1), took=took)
 
     def warm_with_recent(self) -> bool:
-        """Warm a language that is still cold with this bot's own recordings of it; tell whether one was warmed."""
+        """Warm a language that is still cold with its recent recordings; tell whether one was warmed."""
         for language in self.languages:
             if self._warmth.get(language, 0) >= WARM_ENOUGH:
                 continue
@@ -112,10 +112,10 @@ class Recognisers:
             log.info("model loaded", model=model.name, took=round(time.monotonic() - began, 2))
 
     def _hear_recent(self, language: str) -> float:
-        """Decode recent recordings for the graph's sake; return their seconds.
+        """Decode recent recordings to warm the graph; return their seconds.
 
-        The client is made for this and closed with it: a connection that outlived it would be inherited by every
-        work-horse, and two of them would read from one socket.
+        Both clients are closed afterwards: an open connection would be inherited by every work-horse, and two of them
+        would read from one socket.
         """
         heard = 0.0
         try:
@@ -132,5 +132,5 @@ class Recognisers:
 
 
 def told_to_stop() -> bool:
-    """Return whether a signal to end waits for this process, which has blocked it."""
+    """Return whether a stop signal, which this process has blocked, is pending."""
     return bool(signal.sigpending() & {signal.SIGTERM, signal.SIGINT})

@@ -1,4 +1,4 @@
-"""How work-horses tell what they did: datagrams to the one process of the host that exports the metrics.
+"""How work-horses report what they did: datagrams to the one process of the host that exports the metrics.
 
 A work-horse lives for one job, so it cannot be scraped; the exporter outlives them all and is forked before
 any model is loaded, so it stays small.
@@ -47,26 +47,26 @@ class Report:
             os._exit(status)
 
     def begin(self) -> None:
-        """Mark the beginning of a work-horse's job; it ends when the worker that forked it does."""
+        """Mark the beginning of a work-horse's job; it dies with the worker that forked it."""
         die_with_parent()
         self._cpu_before = _cpu_seconds()
 
     def job(self, lane: str, result: str, seconds: float) -> None:
-        """Tell how a job ended, its wall time and this process's own processor time since `begin`."""
+        """Report how a job ended, its wall time and this process's CPU time since `begin`, in seconds."""
         self._send(
             job={"lane": lane, "result": result}, seconds=seconds, cpu=_cpu_seconds() - self._cpu_before
         )
 
     def audio(self, language: str, seconds: float) -> None:
-        """Tell how much audio was recognised."""
+        """Report how much audio was recognised."""
         self._send(audio={"language": language}, seconds=seconds)
 
     def killed(self) -> None:
-        """Tell that a work-horse died over its job."""
+        """Report that a work-horse died during its job."""
         self._send(job={"lane": "unknown", "result": "killed"}, seconds=0, cpu=0)
 
     def alive(self, workers: int, checks: Checks) -> None:
-        """Tell that this many RQ workers run, and how their services are."""
+        """Report how many RQ workers run, and the state of their services."""
         self._send(alive={"workers": workers, "checks": checks})
 
     def _send(self, **report: Any) -> None:
@@ -75,12 +75,12 @@ class Report:
 
 
 class Exporter:
-    """The receiving end: counts what it is told and answers /metrics and /health.
+    """The receiving end: counts what is reported and answers /metrics and /health.
 
     1. It waits for datagrams and adds them up.
-    2. It is ready while it is told, every ten seconds, that the workers and their services are there; the first time
-       when the models are loaded.
-    3. It ends with the worker's parent.
+    2. It is ready while reports, one every ten seconds, say that the workers and their services are up; the first one
+       comes when the models are loaded.
+    3. It dies with the parent of the workers.
     """
 
     def __init__(self, channel: socket.socket, host: str, port: int) -> None:
@@ -108,7 +108,7 @@ class Exporter:
         if not self._alive_at:
             return {"workers": "the models are being loaded"}
         silent = time.monotonic() - self._alive_at
-        workers = "ok" if silent < SILENT_SECONDS else f"not heard of for {silent:.0f} s"
+        workers = "ok" if silent < SILENT_SECONDS else f"no report for {silent:.0f} s"
         return {"workers": workers, **self._told}
 
 

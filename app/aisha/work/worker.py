@@ -11,7 +11,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import UnixSignalDeathPenalty
 
-import aisha.transcribe.jobs  # noqa: F401 - else each work-horse would, when it has its job
+import aisha.transcribe.jobs  # noqa: F401 - else each work-horse would import it with its job
 from aisha.database.jobs import Lane
 from aisha.lanes import connect, queues
 from aisha.settings import Settings
@@ -23,7 +23,7 @@ MAINTENANCE_SECONDS = 15
 
 
 def work(settings: Settings, lanes: tuple[Lane, ...], name: str, killed: Callable[..., None]) -> None:
-    """Have the jobs of these lanes done until told to stop; `killed` hears of each work-horse that died over its job.
+    """Process the jobs of these lanes until told to stop; `killed` is called when a work-horse dies during its job.
 
     Raises:
         RedisError: Redis does not answer.
@@ -43,7 +43,7 @@ def work(settings: Settings, lanes: tuple[Lane, ...], name: str, killed: Callabl
 
 
 class RecordingWorker(Worker):
-    """RQ's forking worker, quick to find Redis again; its work-horses inherit the warm recognisers.
+    """RQ's forking worker, quick to reconnect to Redis; its work-horses inherit the warm recognisers.
 
     Each work-horse is forked before its job: at the start, and again when a job has ended.
     """
@@ -54,17 +54,17 @@ class RecordingWorker(Worker):
     _ready: ReadyHorse | None = None
 
     def work(self, *args: Any, **options: Any) -> bool:
-        """Wait for jobs and have them done until told to stop."""
+        """Wait for jobs and process them until told to stop."""
         self._fork_ahead()
         return super().work(*args, **options)
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Have a job done, then make ready for another."""
+        """Process a job, then fork the work-horse for the next one."""
         super().execute_job(job, queue)
         self._fork_ahead()
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Give the job to the work-horse that is ready, or to a new one when that has died meanwhile."""
+        """Give the job to the work-horse that is ready, or to a new one if that has died meanwhile."""
         assert self.execution
         ready, self._ready = self._ready, None
         if ready and ready.give(job=job.id, queue=queue.name, execution=self.execution.id):
@@ -82,23 +82,23 @@ class RecordingWorker(Worker):
         self.main_work_horse(job, queue)
 
     def handle_warm_shutdown_request(self) -> None:
-        """End before the next job, even if what RQ raises in its signal handler is lost on the way."""
+        """Stop before the next job, even if the exception that RQ raises in its signal handler is lost."""
         self._stop_requested = True
         super().handle_warm_shutdown_request()  # type: ignore[no-untyped-call]
 
-    # RQ quits when Redis does not take these, and its work-horse would die with it, though it needs no Redis.
+    # RQ exits if Redis does not answer these calls, and its work-horse would die with it, though it needs no Redis.
 
     def set_current_job_working_time(self, *args: Any, **options: Any) -> None:
-        """Tell Redis how long the job has run, if it listens."""
+        """Tell Redis how long the job has run, if it answers."""
         with suppress(RedisError):
             super().set_current_job_working_time(*args, **options)
 
     def maintain_heartbeats(self, job: Job) -> None:
-        """Tell Redis that worker and job are alive, if it listens."""
+        """Tell Redis that worker and job are alive, if it answers."""
         with suppress(RedisError):
             super().maintain_heartbeats(job)
 
     def set_shutdown_requested_date(self) -> None:
-        """Tell Redis that this worker is to stop, if it listens."""
+        """Tell Redis that this worker is to stop, if it answers."""
         with suppress(RedisError):
             super().set_shutdown_requested_date()  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ EXPIRED = "query is too old and response timeout expired or query ID is invalid"
 
 @method
 async def answer_callback_query(core: Core, params: Params) -> bool:
-    """Show the person a toast or an alert, or only end the button's waiting."""
+    """Show the person a toast or an alert, or only stop the button's spinner."""
     query_id = params.text("callback_query_id")
     row = core.state.row("SELECT * FROM callbacks WHERE id = ?", query_id)
     if row is None or row["at"] < time.time() - CALLBACK_SECONDS:

@@ -1,4 +1,4 @@
-"""How the bot hears: getUpdates, webhooks and getFile."""
+"""How the bot receives: getUpdates, webhooks and getFile."""
 
 from aisha_sandbox.answers import ApiError, bad_request
 from aisha_sandbox.core import Core

@@ -1,4 +1,4 @@
-"""Where a method's function is found by its name."""
+"""Finds a method's function by its name."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -11,7 +11,7 @@ METHODS: dict[str, tuple[str, Method]] = {}
 
 
 def method(function: Method) -> Method:
-    """Register a function by its own name, written as Telegram writes it; found in small letters."""
+    """Register a function by its own name, written as Telegram writes it; it is found in lower case."""
     first, *rest = function.__name__.split("_")
     name = first + "".join(word.capitalize() for word in rest)
     METHODS[name.lower()] = (name, function)

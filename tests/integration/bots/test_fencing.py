@@ -123,14 +123,14 @@ async def test_a_bot_that_stopped_while_it_proved_its_lease_does_not_keep_it(
     assert second.lease.held
 
 
-async def test_a_bot_that_was_shut_out_gets_no_new_session(
+async def test_a_bot_that_was_fenced_gets_no_new_session(
     app: App, first: Member, second: Member, ended: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await lapse(app, first, monkeypatch)
     await second.beat()
     async with await connect_async(first.address, application_name=first.presence.id) as connection:
         await first.presence.admit(connection)
-    assert presences.SHUT_OUT_STATUS in ended
+    assert presences.FENCED_STATUS in ended
 
 
 async def test_a_bot_that_lives_is_left_alone(app: App, first: Member, second: Member) -> None:

@@ -5,7 +5,7 @@ import signal
 
 from tests.integration.bots.harness import App, Crowd, until
 
-from aisha.database.presence import SHUT_OUT_STATUS
+from aisha.database.presence import FENCED_STATUS
 
 
 async def test_a_bot_that_is_stopped_and_goes_on_later_neither_sends_nor_acknowledges_anything(
@@ -21,11 +21,11 @@ async def test_a_bot_that_is_stopped_and_goes_on_later_neither_sends_nor_acknowl
     before = crowd.answers()
     await crowd.write(40, pause=0.01)
     await until(second.polls, "the other bot to poll")
-    await until(lambda: "are shut out" in second.said(), "the other bot to shut it out")
+    await until(lambda: "are fenced" in second.said(), "the other bot to fence it")
     await until(lambda: crowd.answers() > before + 10, "the other bot to answer")
     first.process.send_signal(signal.SIGCONT)
-    assert await first.ended() == SHUT_OUT_STATUS
-    assert "shut out by another bot" in first.said()
+    assert await first.ended() == FENCED_STATUS
+    assert "fenced by another bot" in first.said()
     await crowd.answered_once()
 
 

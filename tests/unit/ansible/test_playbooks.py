@@ -61,7 +61,7 @@ def test_releases_are_asked_of_the_server_and_not_of_this_machine(run: Run) -> N
 @pytest.mark.parametrize("playbook", ["site.yml", f"{PLAYBOOKS}/deploy.yml", f"{PLAYBOOKS}/rollback.yml"])
 def test_a_limit_does_not_leave_out_the_release(run: Run, playbook: str) -> None:
     listed = run(playbook, "--limit", "one", "--list-hosts").stdout
-    assert re.search(r"(Release|Go back)\s.*\n.*\n +hosts \(1\):", listed), listed
+    assert re.search(r"(Release|Roll back)\s.*\n.*\n +hosts \(1\):", listed), listed
 
 
 def test_a_vault_password_is_made_only_where_no_vault_was_encrypted_with_another(tmp_path: Path) -> None:

@@ -72,6 +72,23 @@ def test_the_tasks_are_in_the_files_that_all_roles_have(role: Path) -> None:
     )
 
 
+def test_every_variable_has_a_description_of_its_own() -> None:
+    said: dict[str, list[str]] = {}
+    for role in ROLES:
+        for name, option in tables["options"](role).items():
+            said.setdefault(tables["_description"](option), []).append(name)
+    assert [names for names in said.values() if len(names) > 1] == []
+
+
+@each_role
+def test_the_keys_of_a_variable_have_descriptions_of_their_own(role: Path) -> None:
+    waiting = [tables["options"](role)]
+    for options in waiting:
+        waiting += [option["options"] for option in options.values() if "options" in option]
+        described = [tables["_description"](option) for option in options.values()]
+        assert len(set(described)) == len(described)
+
+
 def extra(role: Path) -> set[str]:
     """Return task files that the index does not name: those that another file includes."""
     files = {path: path.read_text() for path in (role / "tasks").glob("*.yml") if path.stem != "main"}

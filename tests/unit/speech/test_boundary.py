@@ -1,13 +1,11 @@
 """Recognising speech needs no service, and only the engine's own module knows which engine it is."""
 
-import ast
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.imports import APP, MODULES, imports
 
-APP = Path(__file__).parents[3] / "app"
 SERVICES = {
     *("psycopg", "psycopg_pool", "sqlalchemy", "alembic", "redis", "rq", "minio", "aiogram", "aiohttp"),
     *(
@@ -22,23 +20,6 @@ NAMING_ENGINES = [APP / "aisha" / "speech" / "engine.py", APP / "aisha" / "model
 """Where one is chosen, and what the vendor calls its models."""
 
 
-def imports(path: Path) -> Iterator[str]:
-    """Yield every module that a file imports, at any depth; `from a import b` may mean the module `a.b`."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.module, f"{path} imports relatively"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def source(module: str) -> Path | None:
-    """Return the file of a module of ours."""
-    path = APP.joinpath(*module.split("."))
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
-
-
 def reached(path: Path) -> dict[str, str]:
     """Return what a file imports, directly or by way of others of ours, each with who imports it."""
     found: dict[str, str] = {}
@@ -48,7 +29,7 @@ def reached(path: Path) -> dict[str, str]:
         for module in imports(importer):
             if module not in found:
                 found[module] = str(importer.relative_to(APP))
-                waiting += filter(None, [source(module)])
+                waiting += [MODULES[module]] if module in MODULES else []
     return found
 
 

@@ -1,4 +1,4 @@
-"""The message path: inbox, messages, jobs, outbox, and who works."""
+"""The message path: inbox, chats, messages, jobs, outbox and workers."""
 
 from alembic import op
 
@@ -138,5 +138,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop every table, and all that they hold."""
+    """Drop every table with its data."""
     op.execute("DROP TABLE workers, outbox, jobs, messages, chats, inbox")

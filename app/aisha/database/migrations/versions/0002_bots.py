@@ -1,4 +1,4 @@
-"""The bots that are there, what only one of them does, and how updates are to come."""
+"""The bots, what only one of them at a time does, and how updates are received."""
 
 from alembic import op
 
@@ -41,5 +41,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them: bots of an older release know none of it."""
+    """Drop them: bots of an older release do not use them."""
     op.execute("DROP TABLE bots, leases, receiving")
