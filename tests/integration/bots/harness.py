@@ -34,12 +34,14 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-async def until(condition: Callable[[], Any], what: str, said: Callable[[], str] = str) -> Any:
+async def until(
+    condition: Callable[[], Any], what: str, said: Callable[[], str] = str, seconds: float = LONGEST_SECONDS
+) -> Any:
     """Return the condition's first true value, asking fifty times a second, for as long as a busy machine may need.
 
     `said` is asked for the log only when that time is over.
     """
-    end = time.monotonic() + LONGEST_SECONDS
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = condition()
         if asyncio.iscoroutine(found):
@@ -47,7 +49,7 @@ async def until(condition: Callable[[], Any], what: str, said: Callable[[], str]
         if found:
             return found
         await asyncio.sleep(0.02)
-    raise AssertionError(f"waited {LONGEST_SECONDS} s for {what} {said()}")
+    raise AssertionError(f"waited {seconds} s for {what} {said()}")
 
 
 class App:

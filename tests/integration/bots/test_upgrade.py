@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.media import voice
@@ -101,7 +102,7 @@ async def test_every_voice_is_answered_once_over_an_upgrade_and_the_way_back(
     await production.roll(app)
     await _send(app, chats, recordings[IN_FLIGHT:])
     await production.roll(old)
-    await until(lambda: _all_done(app), "every message's end")
+    await _delivered(app)
     assert [app.answers(chat) for chat in chats] == [2 * VOICES_EACH] * PEOPLE
     outcomes = await app.query("SELECT outcome, count(*) FROM messages GROUP BY 1")
     assert "failed" not in [row["outcome"] for row in outcomes]
@@ -115,9 +116,15 @@ async def _send(app: App, chats: list[int], recordings: list[Path]) -> None:
     await until(lambda: app.query("SELECT id FROM jobs WHERE state = 'started'"), "a job that runs")
 
 
-async def _all_done(app: App) -> bool:
-    rows = await app.query("SELECT state FROM messages")
-    return [row["state"] for row in rows] == ["delivered"] * 2 * IN_FLIGHT
+async def _delivered(app: App) -> None:
+    """Wait until every message has been delivered; what is left is told when that takes too long."""
+    left: list[dict[str, Any]] = []
+
+    async def done() -> bool:
+        left[:] = await app.query("SELECT * FROM messages WHERE state <> 'delivered'")
+        return not left and len(await app.query("SELECT id FROM messages")) == 2 * IN_FLIGHT
+
+    await until(done, "every message to be delivered; left:", lambda: str(left), seconds=400)
 
 
 async def _hosts(app: App) -> int:
