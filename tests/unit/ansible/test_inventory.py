@@ -91,3 +91,19 @@ def test_nothing_is_read_without_the_wiring(environment: Path, tmp_path: Path) -
     refused = ansible_inventory("-i", environment, root=tmp_path / "clone")
     assert refused.returncode != 0
     assert "inventories/common is missing" in refused.stderr
+
+
+@pytest.mark.parametrize("environment", ["inventories/rehearsal", "molecule/one-host/inventory"])
+def test_the_machine_that_ansible_runs_on_builds_and_is_no_server(environment: str) -> None:
+    groups = json.loads(ansible_inventory("-i", environment).stdout)
+    servers = {
+        host for group in groups["servers"]["children"] for host in groups.get(group, {}).get("hosts", [])
+    }
+    assert groups["builders"]["hosts"] == ["localhost"]
+    assert servers
+    assert "localhost" not in servers
+
+
+def test_a_builder_of_production_is_a_server() -> None:
+    groups = json.loads(ansible_inventory("-i", PRODUCTION).stdout)
+    assert "builders" in groups["servers"]["children"]
