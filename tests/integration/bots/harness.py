@@ -112,6 +112,14 @@ class App:
         )
         return rows[0]["holder"] if rows else None
 
+    async def readiness(self, port: int) -> tuple[int, dict[str, str]]:
+        """Return the status and the checks of a process's readiness; 0 while it does not answer."""
+        try:
+            async with self.http.get(f"http://127.0.0.1:{port}/health/ready") as answer:
+                return answer.status, (await answer.json())["checks"]
+        except aiohttp.ClientError:
+            return 0, {}
+
     def answers(self, chat: int) -> int:
         """Return how many answers to recordings a chat shows; a status is none."""
         views = self.sandbox.core.messages.views(chat, limit=100)
@@ -157,11 +165,7 @@ class Bot:
 
     async def state(self) -> tuple[int, dict[str, str]]:
         """Return the status and the checks of its readiness; 0 while it does not answer."""
-        try:
-            async with self._app.http.get(f"http://127.0.0.1:{self.health}/health/ready") as answer:
-                return answer.status, (await answer.json())["checks"]
-        except aiohttp.ClientError:
-            return 0, {}
+        return await self._app.readiness(self.health)
 
     async def id(self) -> str:
         """Return its id among the bots."""
@@ -204,12 +208,8 @@ class Worker:
             )
 
     async def readiness(self) -> tuple[int, dict[str, str]]:
-        """Return the status and the checks."""
-        try:
-            async with self._app.http.get(f"http://127.0.0.1:{self.metrics}/health/ready") as answer:
-                return answer.status, (await answer.json())["checks"]
-        except aiohttp.ClientError:
-            return 0, {}
+        """Return the status and the checks; 0 while it does not answer."""
+        return await self._app.readiness(self.metrics)
 
     async def ready(self) -> "Worker":
         await until(self._is_ready, "a worker; its log:", lambda: self.log.read_text()[-2000:])
