@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
 COMPILE = $(BIN)/python -m compileall -q app
 
-.PHONY: help run test test-fast test-app test-unit test-integration test-e2e test-roles lint lint-python lint-ansible format bench bench-roll bench-site hosts hosts-down rehearsal rehearsal-down lock clean
+.PHONY: help run test test-fast test-app test-unit test-integration test-e2e test-roles lint lint-python lint-ansible format fuzz bench bench-roll bench-site hosts hosts-down rehearsal rehearsal-down lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -94,6 +94,9 @@ rehearsal-down: $(VENV)/.dev ## remove it, and Docker's engine unless other test
 
 bench: $(VENV)/.dev debian ## one JSON line per figure, with the command that made it
 	@$(BIN)/python -m tests.bench
+
+fuzz: $(VENV)/.dev ## 10,000 mutated media files, read as strangers' files are; one line of JSON (FILES=100 FROM=0)
+	@FILES=$(FILES) FROM=$(FROM) $(BIN)/python -m tests.fuzz
 
 bench-site: $(VENV)/.dev ## how long the site and each role take: one JSON line per figure (SITE=--help)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m tests.bench.site $(SITE)

@@ -43,6 +43,10 @@ class UnreadableFileError(AudioError):
     outcome = "unreadable"
 
 
+class DecoderKilledError(UnreadableFileError):
+    """The process that decoded the file was killed, by no limit of its own: another attempt may succeed."""
+
+
 class NoSoundError(AudioError):
     """The file is a video or image without an audio stream."""
 

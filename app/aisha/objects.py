@@ -1,18 +1,20 @@
 """Object storage: plain S3 through MinIO's SDK, streaming both ways."""
 
-import io
+import errno
+import os
 import ssl
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, cast
 
 from minio import Minio
 from minio.error import MinioException, S3Error
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
 
-from aisha.errors import ServiceError
+from aisha.errors import ServiceError, TooLargeError
 from aisha.settings import Settings
 
 PART_BYTES = 8 * 1024 * 1024
@@ -89,22 +91,39 @@ class Objects:
             response.release_conn()
 
     @contextmanager
-    def open(self, key: str) -> Iterator[BinaryIO]:
-        """Yield the object as a seekable file that is read a mebibyte at a time.
+    def spool(self, key: str, folder: Path | None = None) -> Iterator[BinaryIO]:
+        """Yield a copy of the object: a nameless file in `folder`, at its beginning, for which room is reserved.
 
-        A smaller one is read at once: a decoder looks at a file's end first, and each seek is another request.
-        A decoder may take a failed read for the end of the file, so a failure is raised again when the block ends.
+        The object is read once and in order, however its reader jumps about in the copy.
 
         Raises:
             MissingObjectError: it is not there.
+            TooLargeError: it is larger than the folder's file system.
+            OSError: there is no room for it now.
         """
-        raw = _ObjectFile(self._client, self._bucket, key)
-        try:
-            with io.BufferedReader(raw, READ_BYTES) as file:
-                yield io.BytesIO(file.read(raw.size)) if raw.size <= READ_BYTES else file
-        finally:
-            if raw.failure:
-                raise raw.failure
+        with tempfile.TemporaryFile(dir=folder) as file:
+            self._copy(key, cast("BinaryIO", file))
+            file.seek(0)
+            yield cast("BinaryIO", file)
+
+    def _copy(self, key: str, file: BinaryIO) -> None:
+        """Copy an object; a copy that breaks off goes on where it was, unless nothing came this time."""
+        while True:
+            begun = file.tell()
+            response = _get(self._client, self._bucket, key, begun)
+            try:
+                size = begun + int(response.headers["Content-Length"])
+                if size and not begun:
+                    _reserve(file, size)
+                file.writelines(response.stream(READ_BYTES))
+            except HTTPError:
+                if file.tell() == begun:
+                    raise
+            finally:
+                response.close()
+                response.release_conn()
+            if file.tell() == size:
+                return
 
     def remove(self, key: str) -> None:
         """Delete an object; one that is not there is no error."""
@@ -119,66 +138,20 @@ def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def _get(client: Minio, bucket: str, key: str) -> BaseHTTPResponse:
+def _reserve(file: BinaryIO, size: int) -> None:
     try:
-        return client.get_object(bucket, key)
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        folder = os.fstatvfs(file.fileno())
+        if error.errno == errno.ENOSPC and folder.f_blocks * folder.f_frsize < size:
+            raise TooLargeError(f"larger than the folder of AISHA_SPOOL_DIR: {size} bytes") from None
+        raise
+
+
+def _get(client: Minio, bucket: str, key: str, offset: int = 0) -> BaseHTTPResponse:
+    try:
+        return client.get_object(bucket, key, offset=offset)
     except S3Error as error:
         if error.code == "NoSuchKey":
             raise MissingObjectError(f"no object {key}") from None
         raise
-
-
-class _ObjectFile(io.RawIOBase):
-    """Reads on from one response as long as reads are sequential; a read elsewhere asks for another range."""
-
-    def __init__(self, client: Minio, bucket: str, key: str) -> None:
-        self._client, self._bucket, self._key = client, bucket, key
-        self._position = 0
-        self._response: BaseHTTPResponse | None = _get(client, bucket, key)
-        self.size = int(self._response.headers["Content-Length"])
-        self._read_to = 0
-        self.failure: Exception | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        if self._position >= self.size:
-            return 0
-        try:
-            data = self._read_on(len(buffer))
-        except UNREACHABLE as failure:
-            self.failure = failure
-            raise
-        buffer[: len(data)] = data
-        self._position = self._read_to = self._position + len(data)
-        return len(data)
-
-    def close(self) -> None:
-        self._drop()
-        super().close()
-
-    def _read_on(self, size: int) -> bytes:
-        """Read from the open response; if that has broken, once from a new one."""
-        if self._response is not None and self._position == self._read_to:
-            try:
-                return bytes(self._response.read(size))
-            except HTTPError:
-                self._drop()
-        self._drop()
-        self._response = self._client.get_object(self._bucket, self._key, offset=self._position)
-        return bytes(self._response.read(size))
-
-    def _drop(self) -> None:
-        if self._response is not None:
-            self._response.close()
-            self._response.release_conn()
-            self._response = None

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from pydantic import Field, FilePath, HttpUrl, IPvAnyAddress, SecretStr, ValidationError, field_validator
+from pydantic import (
+    DirectoryPath,
+    Field,
+    FilePath,
+    HttpUrl,
+    IPvAnyAddress,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from aisha.errors import SettingsError
@@ -102,6 +111,23 @@ class Settings(BaseSettings):
         description="Maximum size of a file, in bytes. Default: 20 MiB with Telegram's cloud, else 2000 MiB.",
     )
     max_duration: int = Field(4 * 3600, gt=0, description="Maximum duration of a recording, in seconds.")
+    media_memory_mib: int | None = Field(
+        None,
+        ge=16,
+        description="Memory that reading one recording may take, in MiB. Default: 256, or an eighth of the host's or"
+        " container's when that is less.",
+    )
+    media_seconds: int | None = Field(
+        None,
+        gt=0,
+        description="Processor seconds that reading one recording may take. Default: 20, and more for a larger file, by"
+        " how fast this host decodes.",
+    )
+    spool_dir: DirectoryPath | None = Field(
+        None,
+        description="Folder in which a recording lies while it is read. One that finds no room waits; one larger than"
+        " its file system is refused. Default: the system's folder for temporary files.",
+    )
     concurrency: int | None = Field(
         None, gt=0, description="Number of jobs that a worker host does at once. Default: one per core."
     )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from aisha.errors import NoSoundError, UnreadableFileError
 from aisha.speech.container import ends_early, in_seconds, open_container, tagged_seconds
 from aisha.speech.level import RATE
-from aisha.speech.timeline import Clock, Collector
+from aisha.speech.timeline import Clock, Collector, check_rate, pieces
 
 MISSING, MISSING_PART = 1.5, 0.05
 """A recording is truncated when more than 1.5 s and more than 5 % of its declared length are missing."""
@@ -121,7 +121,9 @@ class Blocks(Iterator[NDArray[np.int16]]):
 
     def _choose_stream(self) -> AudioStream:
         streams = [stream for stream in self._container.streams.audio if _decodable(stream)]
-        if not streams:
+        if streams:
+            check_rate(streams[0].codec_context.sample_rate)
+        else:
             if self._container.streams.video and not self._container.streams.audio:
                 raise NoSoundError(f"no audio stream in this {self._container.format.name}")
             raise UnreadableFileError(f"no audio that can be decoded in this {self._container.format.name}")
@@ -160,10 +162,11 @@ class Blocks(Iterator[NDArray[np.int16]]):
             for frame in self._frames():
                 self._lost_pages(gap := clock.gap_before(frame))
                 collector.silence(gap)
-                collector.add(frame)
+                for piece in pieces(frame):
+                    collector.add(piece)
+                    yield from collector.full()
                 self._broken_at_end = False
                 self._decoded = clock.samples = collector.total
-                yield from collector.full()
             yield from collector.rest()
             self._decoded = collector.total
             self.info = self._judge_end()
@@ -199,10 +202,10 @@ class Blocks(Iterator[NDArray[np.int16]]):
 
     def _judge_end(self) -> AudioInfo:
         decoded = self._decoded / RATE
-        if not self._decoded and (self._broken or self._cut_off()):
-            raise UnreadableFileError(f"damaged before its first sample: {self.info.container}")
         expected = None if self.info.has_video and self.info.declared else self._expected
         declared = max((d for d in (self.info.declared, expected) if d), default=None)
+        if not self._decoded and (self._broken or declared or self._cut_off()):
+            raise UnreadableFileError(f"damaged before its first sample: {self.info.container}")
         missing = declared is not None and declared - decoded > max(MISSING, MISSING_PART * declared)
         truncated = missing or self._cut_off()
         return replace(

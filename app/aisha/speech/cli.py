@@ -54,11 +54,14 @@ def transcribe_command(
     wanted = settings.load()
     model = _model(language or wanted.default_language, wanted.models_path)
     from aisha.speech.files import transcribe  # heavy, so only after the allocator's restart
+    from aisha.speech.media.bounds import Bounds
+    from aisha.speech.media.reader import MediaReader
     from aisha.speech.output import Output
 
     output = Output(kind, output_dir, files)
     try:
-        failed = transcribe(files, model, jobs or wanted.concurrency or _cores(), output)
+        media = MediaReader(Bounds.of(wanted)).start()
+        failed = transcribe(files, model, jobs or wanted.concurrency or _cores(), output, media)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(BROKEN_PIPE)

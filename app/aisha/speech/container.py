@@ -3,6 +3,7 @@
 import io
 import struct
 from fractions import Fraction
+from functools import cache
 from typing import BinaryIO
 
 import av
@@ -14,6 +15,8 @@ from aisha.errors import EmptyFileError, UnreadableFileError
 
 OGG_PAGE = 65_307
 """The largest Ogg page, in bytes (RFC 3533, section 6)."""
+
+MOST_STREAMS = 256
 
 NESTING = frozenset(
     {"concat", "dash", "ffmetadata", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
@@ -35,8 +38,7 @@ def open_container(file: BinaryIO, seekable: bool) -> InputContainer:
     pipe = None if seekable else _Pipe(file)
     av.logging.set_level(None)
     try:
-        options = {"protocol_whitelist": "none"}
-        container = av.open(pipe or file, mode="r", container_options=options, metadata_errors="replace")
+        container = av.open(pipe or file, mode="r", container_options=_options(), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         if pipe and not pipe.any:
             raise EmptyFileError("the stream is empty") from None
@@ -45,6 +47,24 @@ def open_container(file: BinaryIO, seekable: bool) -> InputContainer:
         container.close()
         raise UnreadableFileError(f"a playlist, not a recording: {container.format.name}")
     return container
+
+
+@cache
+def _options() -> dict[str, str]:
+    """Return what FFmpeg may do while it opens a container: no other file, and no decoder but those of sound."""
+    sound = sorted(name for name in av.codecs_available if _is_sound(name))
+    return {
+        "protocol_whitelist": "none",
+        "codec_whitelist": ",".join(sound),
+        "max_streams": str(MOST_STREAMS),
+    }
+
+
+def _is_sound(name: str) -> bool:
+    try:
+        return av.Codec(name, "r").type == "audio"
+    except ValueError:
+        return False  # it only encodes
 
 
 def _reason(error: Exception) -> str:

@@ -11,9 +11,9 @@ from typing import BinaryIO, cast
 import click
 
 from aisha.errors import AudioError
-from aisha.speech.audio import blocks
 from aisha.speech.decoders import Decoders, Result, Task
 from aisha.speech.engine import ENGINE
+from aisha.speech.media.reader import MediaReader
 from aisha.speech.output import STDIN, Output
 from aisha.speech.progress import progress
 from aisha.speech.segment import Splitter, target_length
@@ -36,12 +36,12 @@ class File:
         return bool(self.error) or self.segments == len(self.parts)
 
 
-def transcribe(paths: tuple[Path, ...], model: Path, jobs: int, output: Output) -> bool:
+def transcribe(paths: tuple[Path, ...], model: Path, jobs: int, output: Output, media: MediaReader) -> bool:
     """Decode every file and write it when its turn comes; tell whether any failed."""
     files = [File(path) for path in paths]
     pending = list(files)
-    with Decoders(ENGINE.load(model), jobs) as decoders, progress(paths) as tick:
-        for result in decoders.decode(_tasks(files, jobs)):
+    with Decoders(ENGINE.load(model), jobs) as decoders, progress(paths, media) as tick:
+        for result in decoders.decode(_tasks(files, jobs, media)):
             file, start, overlap = cast("tuple[File, float, float]", result.key)
             _collect(file, start, overlap, result)
             tick(result.transcript.duration - overlap if result.transcript else 0)
@@ -50,20 +50,20 @@ def transcribe(paths: tuple[Path, ...], model: Path, jobs: int, output: Output) 
     return any(file.error for file in files)
 
 
-def _tasks(files: list[File], jobs: int) -> Iterator[Task]:
+def _tasks(files: list[File], jobs: int, media: MediaReader) -> Iterator[Task]:
     """Read file after file and yield segments, as they are asked for; a file's error stays with the file."""
     for file in files:
         try:
             with _opened(file.path) as source:
-                yield from _segments(file, source, jobs)
+                yield from _segments(file, source, jobs, media)
         except AudioError as error:
             file.error = str(error)
         except OSError as error:
             file.error = error.strerror or str(error)
 
 
-def _segments(file: File, source: BinaryIO, jobs: int) -> Iterator[Task]:
-    with blocks(source) as audio:
+def _segments(file: File, source: BinaryIO, jobs: int, media: MediaReader) -> Iterator[Task]:
+    with media.blocks(source) as audio:
         count = 0
         for segment in Splitter(target_length(audio.info.duration, jobs)).split(audio):
             if file.error:

@@ -5,12 +5,14 @@ from typing import Any
 
 import av
 import numpy as np
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from aisha.errors import UnreadableFileError
 from aisha.speech.container import in_seconds
 from aisha.speech.level import RATE
 
@@ -20,6 +22,32 @@ GAP = 0.5
 
 LONGEST_GAP = 600.0
 LONGEST_UNDECLARED_GAP = 60.0
+
+
+LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
+"""Samples a second that recorders make, in Hz; beyond them a few bytes could become hours."""
+
+PIECE = 65_536
+"""Samples that are resampled at once: some formats put a whole recording into one frame."""
+
+
+def check_rate(rate: int) -> None:
+    """Raise `UnreadableFileError` for a sample rate that no recorder makes."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise UnreadableFileError(f"a sample rate of {rate} Hz, which no recorder makes")
+
+
+def pieces(frame: AudioFrame) -> Iterator[AudioFrame]:
+    """Yield a frame in parts that are small enough to resample."""
+    check_rate(frame.sample_rate)
+    if frame.samples <= PIECE:
+        yield frame
+        return
+    frame.pts = None
+    queue = AudioFifo()
+    queue.write(frame)
+    while piece := queue.read(PIECE, partial=True):
+        yield piece
 
 
 class Collector:

@@ -11,19 +11,20 @@ import numpy as np
 import psycopg
 import structlog
 from numpy.typing import NDArray
+from rq.timeouts import JobTimeoutException
 
 from aisha.database import jobs, locks, messages, workers
 from aisha.database.connect import RELAXED, BlockingConnection, connect
 from aisha.database.jobs import Job
 from aisha.database.messages import Message
-from aisha.errors import AudioError, NoModelError, TooLongError
+from aisha.errors import AudioError, DecoderKilledError, NoModelError, TooLongError, UnreadableFileError
 from aisha.objects import UNREACHABLE, MissingObjectError, Objects
 from aisha.outcomes import Outcome
 from aisha.settings import Settings
-from aisha.speech.audio import blocks
 from aisha.speech.engine import Recogniser
 from aisha.speech.judge import judge
 from aisha.speech.level import RATE
+from aisha.speech.media.reader import MediaReader
 from aisha.speech.segment import LONGEST, WHOLE_BELOW, Segment, Splitter, target_length
 from aisha.speech.transcript import Part, Transcript, join
 from aisha.work.report import Report
@@ -41,6 +42,7 @@ class Horse:
     settings: Settings
     recognisers: dict[str, Recogniser]
     objects: Objects
+    media: MediaReader
     report: Report
     worker: str
 
@@ -127,11 +129,13 @@ class Work:
         """Do it, and report how it ended."""
         result = "done"
         try:
-            self._segment() if self._job.segment is not None else self._recording()
+            self._segment() if self._job.segment is not None else self._recording_again_if_killed()
         except AudioError as error:
-            result = outcome = error.outcome
-            log.info("not transcribed", outcome=outcome, reason=str(error))
-            self._end(outcome, error=str(error))
+            result = error.outcome
+            self._not_transcribed(error.outcome, str(error))
+        except JobTimeoutException as error:
+            result = UnreadableFileError.outcome
+            self._not_transcribed(UnreadableFileError.outcome, str(error))
         except MissingObjectError as error:
             result = "fetched_again"
             self._fetch_again(error)
@@ -141,18 +145,31 @@ class Work:
             self._connection.run(jobs.given_back(self._job.id, repr(error), RETRY_SECONDS))
         self._horse.report.job(self._job.lane, result, time.monotonic() - self._began)
 
+    def _recording_again_if_killed(self) -> None:
+        """Read the recording; a second time if the process that read it was killed, which need not be its fault."""
+        try:
+            self._recording()
+        except DecoderKilledError as error:
+            log.warning("read again", reason=str(error))
+            self._recording()
+
     def _recording(self) -> None:
         expected = self._message.declared_seconds
-        with self._horse.objects.open(self._job.object_key) as file, blocks(file, expected) as audio:
+        with (
+            self._horse.objects.spool(self._job.object_key, self._horse.settings.spool_dir) as file,
+            self._horse.media.blocks(file, expected) as audio,
+        ):
             splitter = Splitter(self._segment_length(audio.info.duration or expected))
             segments = splitter.split(self._limited(audio))
             first, second = next(segments, None), next(segments, None)
             if second is None:
                 pieces = [first.pcm] if first else []
+                self._horse.report.read(audio.usage().seconds)
                 self._recognised(self._decode(pieces), complete=not audio.info.truncated)
                 return
             assert first
             count = self._store(chain([first, second], segments))
+            self._horse.report.read(audio.usage().seconds)
             self._all_stored(count, complete=not audio.info.truncated)
 
     def _fetch_again(self, error: Exception) -> None:
@@ -286,9 +303,10 @@ class Work:
         )
         log.info("transcribed", outcome=outcome, seconds=seconds, words=len(transcript.words))
 
-    def _end(self, outcome: Outcome, error: str) -> None:
+    def _not_transcribed(self, outcome: Outcome, reason: str) -> None:
+        log.info("not transcribed", outcome=outcome, reason=reason)
         with self._connection.transaction():
-            self._connection.run(messages.transcribed(self._message.id, outcome, error=error))
+            self._connection.run(messages.transcribed(self._message.id, outcome, error=reason))
             self._end_job()
 
     def _end_job(self, transcript: Transcript | None = None) -> None:

@@ -21,6 +21,8 @@ from aisha.forking import die_with_parent
 from aisha.lanes import LANES
 from aisha.objects import Objects
 from aisha.settings import Settings
+from aisha.speech.media.bounds import Bounds
+from aisha.speech.media.reader import MediaReader
 from aisha.work import jobs
 from aisha.work.heartbeat import Heartbeat
 from aisha.work.recognisers import Recognisers
@@ -42,7 +44,8 @@ NICENESS = 10
 class Parent:
     """The process that all workers of one host are forked from.
 
-    1. It loads each installed model and forks; then it warms each recogniser with speech and forks again.
+    1. It starts the process that reads recordings, then loads each installed model and forks; then it warms each
+       recogniser with speech and forks again.
     2. It forks one RQ worker per core for all lanes, and one more for short recordings only, so that these never wait
        behind lectures. Their work-horses inherit models and warmth copy-on-write.
     3. It replaces children that die, and records in PostgreSQL every ten seconds that it is alive.
@@ -58,7 +61,8 @@ class Parent:
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._report = Report()
         self._exporter = 0
-        self._recognisers = Recognisers(loaded)
+        self._media = MediaReader(Bounds.of(loaded))
+        self._recognisers = Recognisers(loaded, self._media)
         self._objects = Objects(loaded)
         self._heartbeat = Heartbeat(loaded, self._name, concurrency)
         self._workers: dict[int, tuple[Lane, ...]] = {}
@@ -74,6 +78,7 @@ class Parent:
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         os.nice(NICENESS)
         self._start_exporter()
+        self._media.start()
         self._recognisers.load()
         self._fork_all()
         self._beat()
@@ -95,6 +100,7 @@ class Parent:
         """Wait a second for a signal; replace children that died; return whether it was one to stop."""
         received = signal.sigtimedwait(SIGNALS, 1.0)
         self._replace_dead()
+        self._media.keep_alive()
         return received is not None and received.si_signo in (signal.SIGTERM, signal.SIGINT)
 
     def _refreshed(self) -> bool:
@@ -110,7 +116,9 @@ class Parent:
 
     def _fork_all(self) -> None:
         recognisers = self._recognisers.by_language
-        jobs.inherit(jobs.Horse(self._settings, recognisers, self._objects, self._report, self._name))
+        jobs.inherit(
+            jobs.Horse(self._settings, recognisers, self._objects, self._media, self._report, self._name)
+        )
         gc.collect()
         gc.freeze()
         for _ in range(self._concurrency):

@@ -12,8 +12,8 @@ from aisha.errors import ModelError
 from aisha.models.store import InstalledModel, installed
 from aisha.objects import Objects
 from aisha.settings import Settings
-from aisha.speech.audio import blocks
 from aisha.speech.engine import ENGINE, Recogniser
+from aisha.speech.media.reader import MediaReader
 from aisha.speech.warm_up import warm_up_speech
 
 log = structlog.get_logger(__name__)
@@ -26,8 +26,9 @@ RETRY_SECONDS = 600
 class Recognisers:
     """Loads, warms and replaces recognisers; lives in the worker's parent, before its work-horses are forked."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, media: MediaReader) -> None:
         self._settings = settings
+        self._media = media
         self._models: dict[str, InstalledModel] = {}
         self._refused: dict[str, InstalledModel] = {}
         self._warmth: dict[str, float] = {}
@@ -124,7 +125,10 @@ class Recognisers:
             with Objects(self._settings) as objects:
                 for key in keys:
                     if heard < WARM_MOST and not told_to_stop():
-                        with objects.open(key) as file, blocks(file) as audio:
+                        with (
+                            objects.spool(key, self._settings.spool_dir) as file,
+                            self._media.blocks(file) as audio,
+                        ):
                             heard += self.by_language[language].warm(audio)
         except Exception as error:
             log.warning("no recent recordings to warm with", language=language, error=str(error))

@@ -51,8 +51,12 @@ class Report:
         die_with_parent()
         self._cpu_before = _cpu_seconds()
 
+    def read(self, seconds: float) -> None:
+        """Count the CPU time of the process that read this job's recording."""
+        self._cpu_before -= seconds
+
     def job(self, lane: str, result: str, seconds: float) -> None:
-        """Report how a job ended, its wall time and this process's CPU time since `begin`, in seconds."""
+        """Report how a job ended, its wall time and its CPU time since `begin`, in seconds."""
         self._send(
             job={"lane": lane, "result": result}, seconds=seconds, cpu=_cpu_seconds() - self._cpu_before
         )

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from aisha.models.store import installed
+from aisha.speech.media.bounds import Bounds
+from aisha.speech.media.reader import MediaReader
 from aisha.speech.vosk import VoskRecogniser, load
 from aisha.speech.warm_up import warm_up_speech
 
@@ -21,3 +23,9 @@ def warm(english: Path) -> VoskRecogniser:
     recogniser = load(english)
     recogniser.warm(warm_up_speech("en", Path("/nonexistent")))
     return recogniser
+
+
+@pytest.fixture(scope="session")
+def media() -> MediaReader:
+    """Reads files through children."""
+    return MediaReader(Bounds(256 * 2**20, patience=30)).start()

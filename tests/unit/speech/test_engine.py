@@ -12,6 +12,8 @@ from aisha.models.store import MARKER, InstalledModel, write_marker
 from aisha.settings import Settings
 from aisha.speech.decoders import Decoders, Task
 from aisha.speech.engine import Engine, Recogniser
+from aisha.speech.media.bounds import Bounds
+from aisha.speech.media.reader import MediaReader
 from aisha.speech.transcript import Transcript, Word
 from aisha.work import recognisers
 
@@ -49,7 +51,7 @@ def install(folder: Path, name: str, language: str) -> Path:
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> recognisers.Recognisers:
     engine: Engine = CountingEngine()
     monkeypatch.setattr(recognisers, "ENGINE", engine)
-    return recognisers.Recognisers(Settings(models_dir=tmp_path))
+    return recognisers.Recognisers(Settings(models_dir=tmp_path), MediaReader(Bounds(memory=1)))
 
 
 def test_decoders_fork_any_recogniser(tmp_path: Path) -> None:
