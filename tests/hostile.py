@@ -3,10 +3,11 @@
 import io
 import struct
 import zlib
+from itertools import pairwise
 
 import av
 import numpy as np
-from tests.integration.speech.recordings import encode, tone
+from tests.integration.speech.recordings import encode
 
 RATE = 16_000
 BLOCK = 1 << 20
@@ -34,17 +35,18 @@ def _one_packet(pcm: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def pictures(count: int = 3, side: int = 16_000) -> bytes:
-    """A second of sound in Matroska with pictures attached, of which each takes 3 * side * side bytes decoded."""
+def pictures(pcm: np.ndarray, count: int = 3, side: int = 16_000) -> bytes:
+    """A recording in Matroska with pictures attached, of which each takes 3 * side * side bytes decoded."""
     file = io.BytesIO()
     picture = black(side)
     with av.open(file, "w", format="matroska") as output:
-        stream = output.add_stream("libopus", rate=48_000, layout="mono")
+        stream = output.add_stream("libopus", rate=RATE, layout="mono")
         for number in range(count):
             output.add_attachment(f"cover{number}.png", "image/png", picture)
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 48_000), np.int16), "s16", "mono")
-        frame.sample_rate = 48_000
-        for resampled in av.AudioResampler(stream.format, "mono", 48_000, 960).resample(frame):
+        frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), "s16", "mono")
+        frame.sample_rate = RATE
+        resampler = av.AudioResampler(stream.format, "mono", RATE, RATE // 50)
+        for resampled in [*resampler.resample(frame), *resampler.resample(None)]:
             output.mux(stream.encode(resampled))
         output.mux(stream.encode(None))
     return file.getvalue()
@@ -70,12 +72,16 @@ def zeros_deflated(size: int) -> bytes:
     return block * (size // BLOCK) + rest.compress(bytes(size % BLOCK)) + rest.flush()
 
 
-def jumping(seconds: float) -> bytes:
+def jumping(pcm: np.ndarray) -> bytes:
     """A MOV whose chunks lie at its two ends in turn, so that each must be read elsewhere."""
-    data = bytearray(encode(tone(seconds), "mov", "pcm_s16le"))
+    data = encode(pcm, "mov", "pcm_s16le")
     place = data.index(b"stco")
-    count = struct.unpack_from(">I", data, place + 8)[0]
-    offsets = list(struct.unpack_from(f">{count}I", data, place + 12))
+    count = struct.unpack_from(">I", data, place + 8)[0] - 1  # the last may be shorter
+    offsets = struct.unpack_from(f">{count}I", data, place + 12)
     turns = [offsets[-1 - n // 2] if n % 2 else offsets[n // 2] for n in range(count)]
-    struct.pack_into(f">{count}I", data, place + 12, *turns)
-    return bytes(data)
+    size = min(after - before for before, after in pairwise(offsets))
+    moved = bytearray(data)
+    for here, there in zip(offsets, turns, strict=True):
+        moved[there : there + size] = data[here : here + size]
+    struct.pack_into(f">{count}I", moved, place + 12, *turns)
+    return bytes(moved)

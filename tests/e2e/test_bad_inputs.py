@@ -24,6 +24,7 @@ from harness import AISHA, Said, Telegram, Tree, is_final, wait_for
 from media import RATE, samples, write
 from numpy.typing import NDArray
 from psycopg.rows import dict_row
+from tests.hostile import jumping, one_hertz, pictures
 from tests.integration.speech.recordings import encode, silent_video
 from tests.speech import Clip, prompts, word_error_rate
 
@@ -115,6 +116,11 @@ def video(name: str) -> Files:
         return folder / name
 
     return make
+
+
+def pictured(name: str) -> Files:
+    """Return a maker of a recording with pictures attached that fill gigabytes."""
+    return lambda folder, pcm: raw(name, pictures(pcm))(folder, pcm)
 
 
 def cut(folder: Path, pcm: Pcm) -> Path:
@@ -212,6 +218,9 @@ CASES = [
          {"extra": {"audio": {"file_id": "never-asked", "file_unique_id": "never2", "duration": 90_000}}}),
     Case("a_file_that_is_gone", encoded("gone.ogg"), "gone", "voice",
          {"extra": {"voice": {"file_id": "gone", "file_unique_id": "gone", "duration": 3}}}),
+    Case("a_sample_a_second", raw("slow.mka", one_hertz()), "unreadable", "document"),
+    Case("pictures_of_three_gigabytes", pictured("covers.mka"), kind="document"),
+    Case("chunks_that_jump_about", lambda folder, pcm: raw("jumping.mov", jumping(pcm))(folder, pcm), kind="video"),
     Case("a_photo_with_a_caption", raw("photo.jpg", b"\xff\xd8\xff"), "send_recording", "photo",
          {"caption": "what does he say?"}),
     Case("a_document_that_is_no_sound", raw("report.pdf", b"%PDF-1.7"), "not_media", "document"),

@@ -183,16 +183,20 @@ class Blocks(Iterator[NDArray[np.int16]]):
         for packet in self._packets():
             try:
                 yield from cast("list[AudioFrame]", packet.decode())
-            except (av.error.FFmpegError, ValueError):
+            except (av.error.FFmpegError, OSError, ValueError):
                 self._count_broken()
 
     def _packets(self) -> Iterator[Any]:
         """Yield the packets of the stream; after a broken read continue behind it, a bounded number of times."""
-        for _ in range(BROKEN_READS):
+        broken = 0
+        while broken < BROKEN_READS:
             try:
                 yield from self._container.demux(self._stream)
-            except av.error.FFmpegError:
+            except IndexError:
+                continue  # a packet of a stream that began midway, which PyAV does not know
+            except (av.error.FFmpegError, OSError):
                 self._count_broken()
+                broken += 1
             else:
                 return
 

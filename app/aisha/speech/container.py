@@ -39,7 +39,11 @@ def open_container(file: BinaryIO, seekable: bool) -> InputContainer:
     av.logging.set_level(None)
     try:
         container = av.open(pipe or file, mode="r", container_options=_options(), metadata_errors="replace")
-    except (av.error.FFmpegError, ValueError) as error:
+    except (
+        av.error.FFmpegError,
+        OSError,
+        ValueError,
+    ) as error:  # among them what a seek to a place that cannot be raises
         if pipe and not pipe.any:
             raise EmptyFileError("the stream is empty") from None
         raise UnreadableFileError(f"not audio or video that can be read: {_reason(error)}") from None

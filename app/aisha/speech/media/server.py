@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import av.subtitles.codeccontext  # noqa: F401 - PyAV loads it when a file has subtitles, and then a child cannot
+
 from aisha.errors import AudioError
 from aisha.forking import die_with_parent
 from aisha.speech.audio import Blocks
