@@ -1,9 +1,10 @@
 """Files that are made to exhaust whoever parses them."""
 
 import io
+import itertools
+import re
 import struct
 import zlib
-from itertools import pairwise
 
 import av
 import numpy as np
@@ -73,15 +74,19 @@ def zeros_deflated(size: int) -> bytes:
 
 
 def jumping(pcm: np.ndarray) -> bytes:
-    """A MOV whose chunks lie at its two ends in turn, so that each must be read elsewhere."""
-    data = encode(pcm, "mov", "pcm_s16le")
-    place = data.index(b"stco")
-    count = struct.unpack_from(">I", data, place + 8)[0] - 1  # the last may be shorter
-    offsets = struct.unpack_from(f">{count}I", data, place + 12)
-    turns = [offsets[-1 - n // 2] if n % 2 else offsets[n // 2] for n in range(count)]
-    size = min(after - before for before, after in pairwise(offsets))
-    moved = bytearray(data)
-    for here, there in zip(offsets, turns, strict=True):
-        moved[there : there + size] = data[here : here + size]
-    struct.pack_into(f">{count}I", moved, place + 12, *turns)
-    return bytes(moved)
+    """A MOV whose chunks of sound lie at its two ends in turn, so that each must be read elsewhere."""
+    data = bytearray(encode(pcm, "mov", "pcm_s16le", video=True))
+    places = [found.end() + 4 for found in re.finditer(b"stco", data)]
+    counts = [struct.unpack_from(">I", data, place)[0] for place in places]
+    tables = [
+        struct.unpack_from(f">{count}I", data, place + 4) for place, count in zip(places, counts, strict=True)
+    ]
+    ends = sorted([*itertools.chain(*tables), data.index(b"moov") - 4])
+    chunks = [data[begin : ends[ends.index(begin) + 1]] for begin in tables[-1]]
+    order = [*range(0, len(chunks), 2), *reversed(range(1, len(chunks), 2))]
+    new, place = [0] * len(chunks), len(data) + 8
+    for number in order:
+        new[number] = place
+        place += len(chunks[number])
+    struct.pack_into(f">{len(new)}I", data, places[-1] + 4, *new)
+    return bytes(data) + struct.pack(">I4s", place - len(data), b"mdat") + b"".join(chunks[n] for n in order)

@@ -34,7 +34,7 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own() -> Iterator[MediaReader]:
     """A reader whose server a test may kill."""
-    yield (reader := MediaReader(Bounds(64 * MIB, patience=1)).start())
+    yield (reader := MediaReader(Bounds(64 * MIB, patience=60)).start())
     os.kill(server_of(reader).pid, signal.SIGKILL)
 
 
@@ -155,6 +155,7 @@ def test_a_child_from_which_nothing_comes_is_given_up_and_ends(own: MediaReader,
     with own.blocks(long_file) as reading:
         child = child_of(own)
         os.kill(child.pid, signal.SIGSTOP)
+        reading._bounds = Bounds(64 * MIB, patience=1)
         with pytest.raises(UnreadableFileError, match="for 1 s"):
             list(reading)
     child.wait(10)
