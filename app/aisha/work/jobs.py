@@ -164,8 +164,8 @@ class Work:
             first, second = next(segments, None), next(segments, None)
             if second is None:
                 pieces = [first.pcm] if first else []
-                self._horse.report.read(audio.usage().seconds)
                 self._recognised(self._decode(pieces), complete=not audio.info.truncated)
+                self._horse.report.read(audio.usage().seconds)
                 return
             assert first
             count = self._store(chain([first, second], segments))

@@ -73,13 +73,14 @@ class Parent:
 
         Raises:
             ModelError: no model is installed, or none loads.
-            ServiceError: the metrics port cannot be used.
+            ServiceError: the metrics port cannot be used, or no recording can be read.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         os.nice(NICENESS)
         self._start_exporter()
         self._media.start()
         self._recognisers.load()
+        self._media.check()
         self._fork_all()
         self._beat()
         self._recognisers.warm_up()

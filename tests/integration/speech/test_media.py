@@ -13,9 +13,17 @@ from tests import hostile
 from tests.integration.speech import recordings as made
 from tests.integration.speech.test_audio import KINDS
 
-from aisha.errors import AudioError, DecoderKilledError, EmptyFileError, NoSoundError, UnreadableFileError
+from aisha.errors import (
+    AudioError,
+    DecoderKilledError,
+    EmptyFileError,
+    NoSoundError,
+    ServiceError,
+    UnreadableFileError,
+)
 from aisha.speech import audio
 from aisha.speech.level import RATE
+from aisha.speech.media import reader
 from aisha.speech.media.bounds import Bounds
 from aisha.speech.media.reader import MediaReader, Reading
 
@@ -34,16 +42,16 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def own() -> Iterator[MediaReader]:
     """A reader whose server a test may kill."""
-    yield (reader := MediaReader(Bounds(64 * MIB, patience=60)).start())
-    os.kill(server_of(reader).pid, signal.SIGKILL)
+    yield (media := MediaReader(Bounds(64 * MIB, patience=60)).start())
+    server_of(media).kill()
 
 
-def server_of(reader: MediaReader) -> psutil.Process:
-    return psutil.Process(reader._server)
+def server_of(media: MediaReader) -> psutil.Process:
+    return psutil.Process(media._server)
 
 
-def child_of(reader: MediaReader) -> psutil.Process:
-    [child] = server_of(reader).children()
+def child_of(media: MediaReader) -> psutil.Process:
+    [child] = server_of(media).children()
     return child
 
 
@@ -186,6 +194,15 @@ def test_when_the_server_is_killed_its_children_end_and_another_takes_its_place(
         child.wait(10)
     assert own.probe(long_file).codec
     assert server_of(own).pid != server.pid
+
+
+def test_a_host_on_which_no_recording_can_be_read_is_told_so(
+    own: MediaReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own.check()
+    monkeypatch.setattr(reader, "RECORDED", Path("/dev/null"))
+    with pytest.raises(ServiceError, match="does not work"):
+        own.check()
 
 
 def test_the_server_ends_with_the_process_that_started_it(own: MediaReader) -> None:

@@ -40,6 +40,12 @@ def test_a_module_of_speech_reaches_nothing_that_needs_a_service(path: Path) -> 
     assert {name: found[name] for name in wrong} == {}
 
 
+def test_nothing_parses_media_but_the_child_and_what_reads_an_operators_own_files() -> None:
+    importing = {module for module, path in MODULES.items() if "aisha.speech.audio" in imports(path)}
+    of_children = {f"aisha.speech.media.{name}" for name in ("child", "server", "reader")}
+    assert importing == {*of_children, "aisha.speech.warm_up"}
+
+
 def test_an_import_by_way_of_others_is_found() -> None:
     assert {"psycopg", "minio"} <= reached(APP / "aisha" / "work" / "jobs.py").keys()
 

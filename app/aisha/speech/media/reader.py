@@ -18,9 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from aisha.errors import AudioError, DecoderKilledError, EmptyFileError, NoSoundError, UnreadableFileError
+from aisha.errors import (
+    AudioError,
+    DecoderKilledError,
+    EmptyFileError,
+    NoSoundError,
+    ServiceError,
+    UnreadableFileError,
+)
 from aisha.speech.audio import AudioInfo, Source
 from aisha.speech.media.bounds import Bounds
+from aisha.speech.media.server import RECORDED
 from aisha.speech.timeline import BLOCK
 
 COMMAND = ("-I", "-m", "aisha.speech.media.server")
@@ -72,6 +80,18 @@ class MediaReader:
         """Start the server again if it has ended; does nothing in a process that was forked from the starting one."""
         if self._owner == os.getpid() and _has_ended(self._server):
             self.start()
+
+    def check(self) -> None:
+        """Read recorded speech.
+
+        Raises:
+            ServiceError: that fails, so every other recording would.
+        """
+        try:
+            with self.blocks(RECORDED) as reading:
+                next(reading)
+        except (AudioError, StopIteration) as error:
+            raise ServiceError(f"the process that reads recordings does not work here: {error}") from None
 
     def probe(self, source: Source) -> AudioInfo:
         """Read what the headers tell, without decoding; errors as of `blocks`."""
