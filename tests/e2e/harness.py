@@ -88,10 +88,10 @@ class Tree:
         return self.named(part)[0]
 
     def workers(self) -> list[psutil.Process]:
-        """Return the RQ workers, which the worker's parent forked; one more child exports the metrics."""
+        """Return the RQ workers, which the worker's parent forked beside the exporter and the reader of files."""
         parent = self.one("worker")
-        holding = parent.children()
-        return [child for child in holding if child.pid != self.exporter().pid]
+        others = {self.exporter().pid, *(reader.pid for reader in self.named("media.server"))}
+        return [child for child in parent.children() if child.pid not in others]
 
     def exporter(self) -> psutil.Process:
         """Return the child of the worker's parent that listens for metrics."""

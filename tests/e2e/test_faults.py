@@ -90,6 +90,13 @@ def kill_rq_workers(tree: Tree) -> None:
     tree.kill(tree.workers())
 
 
+def kill_readers(tree: Tree) -> None:
+    """Kill what reads recordings three times, the children that read one among them."""
+    for _ in range(3):
+        tree.kill(wait_for(lambda: tree.named("media.server"), 20, "what reads recordings"))
+        time.sleep(0.3)
+
+
 def kill_worker(tree: Tree) -> None:
     tree.kill([tree.one("aisha_embedded.ahead worker")])
 
@@ -129,6 +136,7 @@ def kill_all(tree: Tree) -> None:
 FAULTS = [
     kill_horses,
     kill_rq_workers,
+    kill_readers,
     kill_worker,
     kill_bot,
     kill_redis,

@@ -17,12 +17,16 @@ MIB = 2**20
 
 @dataclass
 class Tally:
-    """What became of the files: `lost` have no verdict, `crashed` made their child die."""
+    """What became of the files: `lost` have no verdict, `crashed` made their child die.
+
+    `raised` made a library raise what nobody expects; their verdict is a sentence all the same.
+    """
 
     files: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     crashed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
+    raised: list[str] = field(default_factory=list)
     memory: int = 0
     seconds: float = 0.0
     longest: str = ""
@@ -34,6 +38,7 @@ class Tally:
             "verdicts": dict(self.verdicts),
             "lost": self.lost,
             "crashed": self.crashed,
+            "raised": self.raised,
             "memory_mib": self.memory // MIB,
             "seconds": round(self.seconds, 2),
             "longest": self.longest,
@@ -58,7 +63,9 @@ def _read(media: MediaReader, name: str, data: bytes, tally: Tally) -> None:
         tally.verdicts[_verdict(media, data, tally)] += 1
     except AudioError as error:
         tally.verdicts[error.outcome] += 1
-        if "crash" in str(error) or "killed" in str(error) or "cannot be decoded" in str(error):
+        if "cannot be decoded" in str(error):
+            tally.raised.append(f"{name}: {error}")
+        if "crashed" in str(error) or "killed" in str(error):
             tally.crashed.append(f"{name}: {error}")
     except Exception as error:
         tally.lost.append(f"{name}: {error!r}")

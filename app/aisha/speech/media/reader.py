@@ -70,7 +70,7 @@ class MediaReader:
                 (os.POSIX_SPAWN_DUP2, self._far.fileno(), 0),
                 (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             ],
-            setsid=True,
+            setpgroup=0,  # a terminal's Ctrl-C is not for it
             setsigmask=[],
             setsigdef=[signal.SIGPIPE, signal.SIGXFSZ],
         )
