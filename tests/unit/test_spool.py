@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -35,7 +36,8 @@ class Store(BaseHTTPRequestHandler):
             body = CONTENT[int(begin.removeprefix("bytes=").rstrip("-")) if begin else 0 :]
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body[: self.breaks_after])
+        with suppress(ConnectionError):
+            self.wfile.write(body[: self.breaks_after])
 
     def log_message(self, *_: Any) -> None: ...
 

@@ -205,6 +205,7 @@ class Parent:
         """Return the workers that have not ended after `seconds`."""
         left, end = {*self._workers, *self._retired}, time.monotonic() + seconds
         while left:
+            self._media.keep_alive()
             left -= {pid for pid in left if _ended(pid)}
             if not left or time.monotonic() >= end:
                 break
