@@ -58,6 +58,10 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "en": "⚠️ The recording is damaged or cut off: I could read only its first {duration}.",
         "ru": "⚠️ Запись повреждена или обрывается: удалось прочитать только начало: {duration}.",
     },
+    "other_tracks": {
+        "en": "ℹ️ This file has {tracks} audio tracks; I listened to number {track} only.",
+        "ru": "ℹ️ В этом файле несколько звуковых дорожек ({tracks}); я прослушал только {track}-ю.",
+    },
     "silence": {
         "en": "🔇 This recording is silent: there is no sound in it.",
         "ru": "🔇 Запись беззвучна: в ней ничего не слышно.",
@@ -71,8 +75,8 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "ru": "Запись слишком коротка, чтобы в ней было слово. Удерживайте кнопку записи чуть дольше.",
     },
     "empty": {
-        "en": "This file is empty: it has zero bytes. Please send it again.",
-        "ru": "Файл пуст: в нём ноль байт. Пришлите его ещё раз.",
+        "en": "This file is empty: nothing is recorded in it. Please send it again.",
+        "ru": "Файл пуст: в нём ничего не записано. Пришлите его ещё раз.",
     },
     "unreadable": {
         "en": "I cannot read this file: it is damaged or is no audio or video.",

@@ -11,7 +11,10 @@ from aisha.errors import AudioError
 from aisha.outcomes import Outcome
 
 LANGUAGES = set(get_args(texts.Interface))
-VALUES = {"language": "English", "size": "20 MB", "duration": "4 h", "ahead": 3, "percent": 50}
+VALUES = {
+    "language": "English", "size": "20 MB", "duration": "4 h",
+    "ahead": 3, "percent": 50, "track": 2, "tracks": 3,
+}
 
 
 def placeholders(text: str) -> set[str | None]:

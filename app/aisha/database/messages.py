@@ -57,6 +57,8 @@ class Message:
     transcribed_at: datetime | None
     answered_at: datetime | None
     delivered_at: datetime | None
+    track: int | None
+    tracks: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class Transcribed:
     text: str | None
     complete: bool
     audio_seconds: float | None
+    track: int | None
+    tracks: int | None
 
 
 def accept(received: Received) -> Statement[int]:
@@ -130,7 +134,7 @@ def copy_known(
         f"""
         UPDATE messages SET state = 'transcribed', transcribed_at = now(), outcome = known.outcome,
             text = known.text, words = known.words, audio_seconds = known.audio_seconds,
-            complete = known.complete, object_key = known.object_key
+            complete = known.complete, object_key = known.object_key, track = known.track, tracks = known.tracks
         FROM (SELECT * FROM messages WHERE {same} AND language = %(language)s AND id <> %(id)s
               AND outcome IN ('speech', 'silence', 'no_speech', 'too_short', 'unreadable', 'no_sound', 'empty')
               ORDER BY id DESC LIMIT 1) AS known
@@ -215,6 +219,12 @@ def cut(message: int, segments: int, *, complete: bool) -> Statement[None]:
     """Record that every segment is stored and has its job."""
     sql = "UPDATE messages SET segments = %(segments)s, complete = %(complete)s WHERE id = %(id)s"
     return Statement(sql, {"id": message, "segments": segments, "complete": complete})
+
+
+def heard_track(message: int, track: int, tracks: int) -> Statement[None]:
+    """Record which of several audio tracks is transcribed."""
+    sql = "UPDATE messages SET track = %(track)s, tracks = %(tracks)s WHERE id = %(id)s"
+    return Statement(sql, {"id": message, "track": track, "tracks": tracks})
 
 
 def locked(message: int) -> Statement[Message]:

@@ -147,6 +147,9 @@ class Work:
             splitter = Splitter(self._segment_length(audio.info.duration or expected))
             segments = splitter.split(self._limited(audio))
             first, second = next(segments, None), next(segments, None)
+            if audio.info.tracks > 1:
+                heard = messages.heard_track(self._message.id, audio.info.track, audio.info.tracks)
+                self._connection.run(heard)
             if second is None:
                 pieces = [first.pcm] if first else []
                 self._recognised(self._decode(pieces), complete=not audio.info.truncated)

@@ -39,6 +39,7 @@ def test_a_status_is_in_the_readers_language() -> None:
 
 def said(**message: Any) -> str:
     row = {"interface": "en", "outcome": "speech", "text": "hello", "complete": True, "audio_seconds": 5.0}
+    row |= {"track": None, "tracks": None}
     return answer(Transcribed(id=1, chat_id=1, message_id=1, **{**row, **message}), Settings())
 
 
@@ -55,3 +56,10 @@ def test_the_answer_to_a_damaged_recording_says_how_much_of_it_was_read() -> Non
 )
 def test_the_answer_to_anything_else_is_one_sentence(outcome: str) -> None:
     assert said(outcome=outcome, text=None).startswith(TEXTS[outcome]["en"].split("{")[0])
+
+
+def test_the_answer_says_that_there_are_other_tracks() -> None:
+    note = TEXTS["other_tracks"]["en"].format(track=2, tracks=3)
+    assert said(track=2, tracks=3) == f"hello\n\n{note}"
+    assert said(outcome="no_speech", text=None, track=2, tracks=3).endswith(note)
+    assert note not in said(outcome="silence", text=None, track=1, tracks=3)
