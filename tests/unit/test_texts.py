@@ -12,8 +12,13 @@ from aisha.outcomes import Outcome
 
 LANGUAGES = set(get_args(texts.Interface))
 VALUES = {
-    "language": "English", "size": "20 MB", "duration": "4 h",
-    "ahead": 3, "percent": 50, "track": 2, "tracks": 3,
+    "language": "English",
+    "size": "20 MB",
+    "duration": "4 h",
+    "ahead": 3,
+    "percent": 50,
+    "track": 2,
+    "tracks": 3,
 }
 
 

@@ -1,40 +1,17 @@
 """What is heard of several tracks, and when."""
 
 import io
-from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
-from tests.integration.speech.recordings import Pcm, encode, tone
+from tests.integration.speech.recordings import Pcm, encode, tone, tracks, write
 
 from aisha.speech.audio import AudioInfo, blocks, probe
 from aisha.speech.level import RATE
 
 SILENT = np.zeros(3 * RATE, np.int16)
 VOICE, OTHER = tone(3, 300), tone(3, 700)
-DEFAULT = av.stream.Disposition.default
-
-
-def tracks(*sounds: Pcm, default: int | None = None, container: str = "matroska") -> bytes:
-    """Return a file with a track for each sound."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        streams = [output.add_stream("aac", rate=RATE, layout="mono") for _ in sounds]
-        for number, stream in enumerate(streams):
-            stream.disposition = DEFAULT if number == default else av.stream.Disposition(0)
-        for stream, sound in zip(streams, sounds, strict=True):
-            write(output, stream, sound)
-    return file.getvalue()
-
-
-def write(output: av.container.OutputContainer, stream: av.AudioStream, sound: Pcm, start: float = 0) -> None:
-    """Encode a sound from a second on."""
-    resampler = av.AudioResampler(stream.format, stream.layout, RATE, stream.codec_context.frame_size or 160)
-    frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), "s16", "mono")
-    frame.sample_rate, frame.pts, frame.time_base = RATE, int(start * RATE), Fraction(1, RATE)
-    for part in [*resampler.resample(frame), *resampler.resample(None)]:
-        output.mux(stream.encode(part))
 
 
 def heard(data: bytes) -> tuple[Pcm, AudioInfo]:
