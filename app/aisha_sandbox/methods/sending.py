@@ -66,6 +66,17 @@ def reply_target(core: Core, chat_id: int, params: Params) -> tuple[int | None, 
     return int(message_id), _quote(core.messages.content(row), wanted)
 
 
+def topic(core: Core, chat_id: int, params: Params, reply_to: int | None) -> Json:
+    """Return the fields of a message in a forum's topic: the one that is named, else that of the message replied to."""
+    if thread := params.number("message_thread_id"):
+        return {"message_thread_id": thread, "is_topic_message": True}
+    row = core.messages.row(chat_id, reply_to) if reply_to else None
+    content = core.messages.content(row) if row else {}
+    if not content.get("is_topic_message"):
+        return {}
+    return {name: content[name] for name in ("message_thread_id", "is_topic_message")}
+
+
 def _quote(content: Json, wanted: Json) -> Json:
     if not wanted.get("quote"):
         return {}
@@ -84,7 +95,7 @@ def deliver(core: Core, params: Params, content: Callable[[], Json]) -> Json:
     reply_to, quote = reply_target(core, chat_id, params)
     made = content()
     core.rates.check(chat_id)
-    made |= quote | markup.inline(reply_markup)
+    made |= quote | markup.inline(reply_markup) | topic(core, chat_id, params, reply_to)
     made |= {"has_protected_content": True} if params.flag("protect_content") else {}
     core.hub.publish("action", chat_id=chat_id, action=None)
     return core.messages.add(chat_id, core.chats.bot_id, made, reply_to, markup.keyboard(reply_markup))
