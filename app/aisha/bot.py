@@ -24,7 +24,7 @@ from aisha.database.retention import forget_old
 from aisha.database.statement import Stage
 from aisha.deliver.answer import compose_all
 from aisha.deliver.sender import Sender
-from aisha.deliver.status import refresh_statuses
+from aisha.deliver.status import Statuses
 from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
 from aisha.lanes import connect as connect_redis
@@ -32,11 +32,13 @@ from aisha.loops import forever, stop_signal, until
 from aisha.objects import Objects
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
 from aisha.queue.reconcile import Reconciler
-from aisha.receive import commands, languages, others, recordings
+from aisha.receive import commands, languages, membership, others, recordings
 from aisha.receive.backlog import caught_up
 from aisha.receive.inbox import Handler
+from aisha.receive.membership import show_what_waits
 from aisha.receive.mode import Agreement
 from aisha.receive.polling import Poller, refused_token
+from aisha.receive.rights import Rights
 from aisha.receive.webhook import Webhook
 from aisha.session import GuardedSession
 from aisha.settings import Settings
@@ -168,10 +170,10 @@ class BotProcess:
 
     def _chores(self, pool: Pool, lease: Lease) -> list[asyncio.Task[None]]:
         """Start the periodic work that one bot at a time does."""
-        reconciler = Reconciler(pool, self._redis)
+        reconciler, statuses = Reconciler(pool, self._redis), Statuses()
         chores: list[tuple[str, Callable[[], Awaitable[Any]], float]] = [
             ("reconcile", reconciler.step, RECONCILE_SECONDS),
-            ("status", lambda: refresh_statuses(pool), STATUS_SECONDS),
+            ("status", lambda: statuses.refresh(pool), STATUS_SECONDS),
             ("retention", lambda: forget_old(pool), RETENTION_SECONDS),
         ]
 
@@ -235,8 +237,12 @@ class BotProcess:
 
 def dispatcher(loaded: Settings) -> Dispatcher:
     """Return aiogram's dispatcher with every router, in the order in which they are asked."""
-    result = Dispatcher(settings=loaded, disable_fsm=True)
-    result.include_routers(recordings.router, commands.router, languages.router, others.router)
+    result = Dispatcher(settings=loaded, rights=Rights(), disable_fsm=True)
+    for observer in (result.message, result.edited_message):
+        observer.outer_middleware(show_what_waits)
+    result.include_routers(
+        recordings.router, commands.router, languages.router, membership.router, others.router
+    )
     return result
 
 

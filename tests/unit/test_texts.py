@@ -11,7 +11,15 @@ from aisha.errors import AudioError
 from aisha.outcomes import Outcome
 
 LANGUAGES = set(get_args(texts.Interface))
-VALUES = {"language": "English", "size": "20 MB", "duration": "4 h", "ahead": 3, "percent": 50}
+VALUES = {
+    "language": "English",
+    "size": "20 MB",
+    "duration": "4 h",
+    "ahead": 3,
+    "percent": 50,
+    "name": "Ann",
+    "left": "5 s",
+}
 
 
 def placeholders(text: str) -> set[str | None]:
@@ -52,7 +60,7 @@ def test_a_file_that_cannot_be_transcribed_ends_with_an_outcome_of_its_own(error
 
 def test_the_commands_are_the_same_in_every_language() -> None:
     assert set(texts.COMMANDS) == LANGUAGES
-    assert all(list(described) == ["language", "help"] for described in texts.COMMANDS.values())
+    assert all(list(described) == ["language", "transcribe", "help"] for described in texts.COMMANDS.values())
 
 
 @pytest.mark.parametrize("command", texts.COMMANDS["en"])

@@ -32,9 +32,9 @@ def answer(message: Transcribed, settings: Settings) -> str:
     """Return the whole answer to a recording: its text, or one honest sentence for any other outcome."""
     language = message.interface
     if message.outcome != "speech":
-        known = message.outcome in texts.TEXTS  # a newer release may have written another one
-        return texts.say(
-            message.outcome if known else "failed",
+        return texts.about(
+            message.outcome,
+            message.kind,
             language,
             size=texts.size(settings.file_limit, language),
             duration=texts.duration(settings.max_duration, language),

@@ -130,4 +130,8 @@ async def _apologise(connection: Connection, row: inbox.Unhandled) -> None:
     sender = message.get("from")
     code = sender.get("language_code") if isinstance(sender, dict) else None
     text = texts.say("failed", texts.interface(code if isinstance(code, str) else None))
-    await connection.run(outbox.reply(row.chat_id, text, reply_to=row.message_id))
+    thread_id = message.get("message_thread_id") if message.get("is_topic_message") is True else None
+    reply = outbox.reply(
+        row.chat_id, text, reply_to=row.message_id, thread_id=thread_id if _is_bigint(thread_id) else None
+    )
+    await connection.run(reply)
