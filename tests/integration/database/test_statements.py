@@ -165,7 +165,7 @@ NEW_JOB = """
     WITH message AS (
         INSERT INTO messages (update_id, chat_id, message_id, user_id, kind, file_id, file_unique_id, language,
                               interface)
-        VALUES (0, %(person)s, (SELECT 100 + count(*) FROM messages), %(person)s, 'voice', '', '', 'en', 'en') RETURNING id)
+        SELECT 0, %(person)s, 100 + count(*), %(person)s, 'voice', '', '', 'en', 'en' FROM messages RETURNING id)
     INSERT INTO jobs (message, user_id, lane, object_key, created_at)
     SELECT id, %(person)s, 'short', '', clock_timestamp() FROM message
 """
