@@ -15,6 +15,7 @@ from aisha_sandbox.state import Json
 
 LONGEST_TEXT = 4096
 LONGEST_CAPTION = 1024
+LEFT_BEHIND = {"reply_markup", "quote", "message_thread_id", "is_topic_message", "media_group_id"}
 DESCRIBED = ("duration", "width", "height", "length", "performer", "title", "mime_type")
 
 
@@ -183,12 +184,14 @@ async def forward_message(core: Core, params: Params) -> Json:
     """Send a message on, with its origin."""
     chat_id = core.chats.writable(params.values.get("chat_id"))
     _, row = _source(core, params, "forward")
-    content = {k: v for k, v in core.messages.content(row).items() if k not in {"reply_markup", "quote"}}
-    content.setdefault(
-        "forward_origin",
-        {"type": "user", "sender_user": core.chats.user(row["sender_id"]), "date": row["date"]},
-    )
-    return core.messages.add(chat_id, core.chats.bot_id, content)
+    return core.messages.add(chat_id, core.chats.bot_id, forwarded(core, row))
+
+
+def forwarded(core: Core, row: Any) -> Json:
+    """Return the content of a message with its origin, without what belongs to the place where it is."""
+    content = {k: v for k, v in core.messages.content(row).items() if k not in LEFT_BEHIND}
+    origin = {"type": "user", "sender_user": core.chats.user(row["sender_id"]), "date": row["date"]}
+    return {"forward_origin": origin} | content
 
 
 @method
