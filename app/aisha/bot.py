@@ -32,10 +32,9 @@ from aisha.loops import forever, stop_signal, until
 from aisha.objects import Objects
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
 from aisha.queue.reconcile import Reconciler
-from aisha.receive import commands, languages, membership, others, recordings
+from aisha.receive import commands, languages, others, recordings
 from aisha.receive.backlog import caught_up
 from aisha.receive.inbox import Handler
-from aisha.receive.membership import show_what_waits
 from aisha.receive.mode import Agreement
 from aisha.receive.polling import Poller, refused_token
 from aisha.receive.rights import Rights
@@ -238,11 +237,7 @@ class BotProcess:
 def dispatcher(loaded: Settings) -> Dispatcher:
     """Return aiogram's dispatcher with every router, in the order in which they are asked."""
     result = Dispatcher(settings=loaded, rights=Rights(), disable_fsm=True)
-    for observer in (result.message, result.edited_message):
-        observer.outer_middleware(show_what_waits)
-    result.include_routers(
-        recordings.router, commands.router, languages.router, membership.router, others.router
-    )
+    result.include_routers(recordings.router, commands.router, languages.router, others.router)
     return result
 
 

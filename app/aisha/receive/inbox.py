@@ -15,6 +15,7 @@ from aisha.database import inbox, outbox
 from aisha.database.connect import Connection, Pool, Wakeups
 from aisha.database.leases import Lease
 from aisha.database.presence import LapsedError
+from aisha.receive.membership import show_what_waits
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,7 @@ class Handler:
             if not row:
                 return False
             error, last = None, row.attempts + 1 >= ATTEMPTS
+            await show_what_waits(connection, row)
             with structlog.contextvars.bound_contextvars(update_id=row.update_id):
                 try:
                     async with connection.transaction():

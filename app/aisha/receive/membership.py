@@ -1,45 +1,41 @@
 """What a chat did not let in is shown when it is back: the bot is let in again, or somebody writes there."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from aiogram import F, Router
-from aiogram.enums import ChatMemberStatus
-from aiogram.types import ChatMemberUpdated, Message
 
 from aisha.database import messages, outbox
 from aisha.database.connect import Connection
+from aisha.database.inbox import Unhandled
 
-router = Router(name="membership")
 log = structlog.get_logger(__name__)
 
 DAYS = 7
-GONE = {ChatMemberStatus.LEFT, ChatMemberStatus.KICKED}
+OUTSIDE = {"left", "kicked"}
 
 
-@router.my_chat_member(~F.new_chat_member.status.in_(GONE))
-async def let_in(event: ChatMemberUpdated, connection: Connection) -> None:
-    """Show what waits for a chat that has let the bot in."""
-    await _show(connection, event.chat.id, patient=False)
+async def show_what_waits(connection: Connection, row: Unhandled) -> None:
+    """Make due what waits for the chat of an update that shows that the bot is in it.
 
-
-@router.my_chat_member()
-async def shut_out(event: ChatMemberUpdated) -> None:
-    """Do nothing: what cannot be sent says so itself."""
-    log.info("blocked or removed", chat_id=event.chat.id)
-
-
-async def show_what_waits(
-    handler: Callable[[Any, dict[str, Any]], Awaitable[Any]], message: Any, data: dict[str, Any]
-) -> Any:
-    """Show what waits for the chat of a message before the message is handled; a middleware of aiogram."""
-    assert isinstance(message, Message)
-    await _show(data["connection"], message.chat.id, patient=True)
-    return await handler(message, data)
-
-
-async def _show(connection: Connection, chat_id: int, *, patient: bool) -> None:
-    if about := await connection.all(outbox.readmit(chat_id, days=DAYS, patient=patient)):
+    The update is read without a model: the Bot API's members get new fields, and aiogram refuses those that lack one.
+    """
+    let_in = _chat_that_let_in(row.update)
+    if (chat_id := row.chat_id or let_in) is None:
+        return
+    if about := await connection.all(outbox.readmit(chat_id, days=DAYS, patient=let_in is None)):
         log.info("showing what the chat did not let in", chat_id=chat_id, messages=sorted(set(about)))
         await connection.run(messages.readmit(about))
+
+
+def _chat_that_let_in(update: dict[str, Any]) -> int | None:
+    """Return the chat of a `my_chat_member` that leaves the bot in it."""
+    try:
+        change = update["my_chat_member"]
+        chat_id, status = change["chat"]["id"], change["new_chat_member"]["status"]
+    except (KeyError, TypeError):
+        return None
+    return (
+        chat_id
+        if isinstance(chat_id, int) and -(2**63) <= chat_id < 2**63 and status not in OUTSIDE
+        else None
+    )

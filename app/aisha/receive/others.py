@@ -3,7 +3,7 @@
 import structlog
 from aiogram import F, Router
 from aiogram.enums import ChatType, ContentType
-from aiogram.types import CallbackQuery, Message
+from aiogram.types import CallbackQuery, ChatMemberUpdated, Message
 
 from aisha import texts
 from aisha.database.connect import Connection
@@ -43,6 +43,12 @@ async def hint(message: Message, connection: Connection) -> None:
 async def edited(message: Message) -> None:
     """Do nothing: an edit changes a caption, and the recording was answered when it came."""
     log.info("an edited message needs no new answer", chat_id=message.chat.id, message_id=message.message_id)
+
+
+@router.my_chat_member()
+async def membership(event: ChatMemberUpdated) -> None:
+    """Do nothing more: what waits for a chat that let the bot in is due already."""
+    log.info("membership changed", chat_id=event.chat.id, status=event.new_chat_member.status)
 
 
 @router.callback_query()

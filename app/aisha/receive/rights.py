@@ -1,22 +1,37 @@
 """Who may choose for a group."""
 
 import time
+from typing import Any
 
 from aiogram import Bot
 from aiogram.enums import ChatMemberStatus, ChatType
-from aiogram.exceptions import (
-    ClientDecodeError,
-    TelegramBadRequest,
-    TelegramForbiddenError,
-    TelegramNotFound,
-)
-from aiogram.methods import GetChatAdministrators, GetChatMember
+from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError, TelegramNotFound
+from aiogram.methods.base import TelegramMethod
 from aiogram.types import Chat
 
 ADMINISTRATORS = {ChatMemberStatus.CREATOR, ChatMemberStatus.ADMINISTRATOR}
-NO_ANSWER = (TelegramBadRequest, TelegramForbiddenError, TelegramNotFound, ClientDecodeError)
+NO_ANSWER = (TelegramBadRequest, TelegramForbiddenError, TelegramNotFound)
 ASK_SECONDS = 3
 KNOWN_SECONDS = 60
+
+
+class GetRawMember(TelegramMethod[dict[str, Any]]):
+    """getChatMember without a model, which would refuse a member with one right more or less than it knows."""
+
+    __returning__ = dict[str, Any]
+    __api_method__ = "getChatMember"
+
+    chat_id: int
+    user_id: int
+
+
+class GetRawAdministrators(TelegramMethod[list[dict[str, Any]]]):
+    """getChatAdministrators without a model."""
+
+    __returning__ = list[dict[str, Any]]
+    __api_method__ = "getChatAdministrators"
+
+    chat_id: int
 
 
 class Rights:
@@ -47,12 +62,12 @@ class Rights:
 async def _ask(bot: Bot, chat_id: int, user_id: int) -> bool | None:
     """Ask for the one member, which needs rights in some groups, else for the list; None where neither is told."""
     try:
-        member = await bot(GetChatMember(chat_id=chat_id, user_id=user_id), request_timeout=ASK_SECONDS)
-        return member.status in ADMINISTRATORS
+        member = await bot(GetRawMember(chat_id=chat_id, user_id=user_id), request_timeout=ASK_SECONDS)
+        return member["status"] in ADMINISTRATORS
     except NO_ANSWER:
         pass
     try:
-        listed = await bot(GetChatAdministrators(chat_id=chat_id), request_timeout=ASK_SECONDS)
-        return user_id in {member.user.id for member in listed}
+        listed = await bot(GetRawAdministrators(chat_id=chat_id), request_timeout=ASK_SECONDS)
+        return user_id in {member["user"]["id"] for member in listed}
     except NO_ANSWER:
         return None

@@ -10,14 +10,9 @@ from typing import Any
 from aiogram import Bot, Dispatcher
 from aiogram.client.session.base import BaseSession
 from aiogram.exceptions import TelegramBadRequest, TelegramForbiddenError
-from aiogram.methods import EditMessageText, GetChatAdministrators, GetChatMember, GetMe, SendMessage
+from aiogram.methods import EditMessageText, GetMe, SendMessage
 from aiogram.methods.base import TelegramMethod
-from aiogram.types import (
-    ChatMemberAdministrator,
-    ChatMemberMember,
-    Message,
-    User,
-)
+from aiogram.types import Message, User
 from psycopg import AsyncConnection
 
 from aisha.bot import dispatcher
@@ -26,12 +21,11 @@ from aisha.database.connect import Pool, Wakeups
 from aisha.deliver.answer import compose_all
 from aisha.deliver.sender import Sender
 from aisha.receive.inbox import Handler, commit
-from aisha.receive.rights import Rights
+from aisha.receive.rights import GetRawAdministrators, GetRawMember, Rights
 from aisha.settings import Settings
 
 BOT = {"id": 42, "is_bot": True, "first_name": "Aisha", "username": "aisha_bot"}
 FILE = {"file_id": "f", "duration": 3}
-RIGHTS = [name for name, kind in ChatMemberAdministrator.model_fields.items() if kind.annotation is bool]
 
 
 class Telegram(BaseSession):
@@ -50,17 +44,17 @@ class Telegram(BaseSession):
         self.calls.append(method)
         if isinstance(method, GetMe):
             return User.model_validate(BOT)
-        if isinstance(method, GetChatMember | GetChatAdministrators):
+        if isinstance(method, GetRawMember | GetRawAdministrators):
             return self._members(method)
         if isinstance(method, SendMessage | EditMessageText):
             return self._show(method)
         self.answers.append(getattr(method, "text", None))
         return True
 
-    def _members(self, method: GetChatMember | GetChatAdministrators) -> Any:
+    def _members(self, method: GetRawMember | GetRawAdministrators) -> Any:
         if self.administrators is None:
             raise TelegramBadRequest(method, "Bad Request: member list is inaccessible")
-        if isinstance(method, GetChatAdministrators):
+        if isinstance(method, GetRawAdministrators):
             return [_member(each, administers=True) for each in self.administrators]
         return _member(method.user_id, administers=method.user_id in self.administrators)
 
@@ -86,11 +80,8 @@ class Telegram(BaseSession):
         """Nothing is open."""
 
 
-def _member(user_id: int, *, administers: bool) -> ChatMemberAdministrator | ChatMemberMember:
-    user = User(id=user_id, is_bot=False, first_name=f"Person {user_id}")
-    if administers:
-        return ChatMemberAdministrator.model_validate({"user": user, **dict.fromkeys(RIGHTS, True)})
-    return ChatMemberMember(user=user)
+def _member(user_id: int, *, administers: bool) -> dict[str, Any]:
+    return {"status": "administrator" if administers else "member", "user": person(user_id)}
 
 
 @dataclass

@@ -26,13 +26,16 @@ async def block(people: People, chat: int, reason: str = BLOCKED) -> None:
     assert await states(people) == ["undeliverable"]
 
 
+@pytest.mark.parametrize("status", ["member", "administrator", "restricted"])
 @pytest.mark.parametrize("chat", [ANN, GROUP])
-async def test_the_answer_is_shown_when_the_bot_is_let_in_again(chat: int, people: People) -> None:
+async def test_the_answer_is_shown_when_the_bot_is_let_in_again(
+    chat: int, status: str, people: People
+) -> None:
     await block(people, chat)
     await people.changes_bot(chat, ANN, "kicked")
     assert people.said(chat) != ["what was said"]
     del people.telegram.barred[chat]
-    await people.changes_bot(chat, ANN, "member")
+    await people.changes_bot(chat, ANN, status)
     assert people.said(chat) == ["what was said"]
     assert await states(people) == ["delivered"]
 

@@ -2,10 +2,10 @@
 
 import pytest
 from aiogram.exceptions import TelegramNetworkError
-from aiogram.methods import GetChatMember
 from tests.integration.chat.people import People, voice
 
 from aisha import texts
+from aisha.receive.rights import GetRawMember
 
 GROUP = -1_000_000_002_001
 OWNER, MEMBER = 1, 2
@@ -59,7 +59,7 @@ async def test_who_asked_chooses_where_administrators_are_not_told(
 async def test_nothing_changes_while_telegram_does_not_answer(
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(method: GetChatMember) -> None:
+    def fails(method: GetRawMember) -> None:
         raise TelegramNetworkError(method, "no answer")
 
     sent = await offer(people)
@@ -73,7 +73,7 @@ async def test_presses_do_not_make_the_bot_ask_again_and_again(people: People) -
     sent = await offer(people)
     for _ in range(5):
         await people.presses(GROUP, sent, MEMBER, "language:fr")
-    assert sum(isinstance(call, GetChatMember) for call in people.telegram.calls) == 1
+    assert sum(isinstance(call, GetRawMember) for call in people.telegram.calls) == 1
 
 
 @pytest.mark.parametrize("data", ["language:fr", "language:xx", "language:", "lang", "", "forget:1"])
