@@ -24,7 +24,7 @@ from aisha.database.retention import forget_old
 from aisha.database.statement import Stage
 from aisha.deliver.answer import compose_all
 from aisha.deliver.sender import Sender
-from aisha.deliver.status import refresh_statuses
+from aisha.deliver.status import Statuses
 from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
 from aisha.lanes import connect as connect_redis
@@ -37,6 +37,7 @@ from aisha.receive.backlog import caught_up
 from aisha.receive.inbox import Handler
 from aisha.receive.mode import Agreement
 from aisha.receive.polling import Poller, refused_token
+from aisha.receive.rights import Rights
 from aisha.receive.webhook import Webhook
 from aisha.session import GuardedSession
 from aisha.settings import Settings
@@ -168,10 +169,10 @@ class BotProcess:
 
     def _chores(self, pool: Pool, lease: Lease) -> list[asyncio.Task[None]]:
         """Start the periodic work that one bot at a time does."""
-        reconciler = Reconciler(pool, self._redis)
+        reconciler, statuses = Reconciler(pool, self._redis), Statuses()
         chores: list[tuple[str, Callable[[], Awaitable[Any]], float]] = [
             ("reconcile", reconciler.step, RECONCILE_SECONDS),
-            ("status", lambda: refresh_statuses(pool), STATUS_SECONDS),
+            ("status", lambda: statuses.refresh(pool), STATUS_SECONDS),
             ("retention", lambda: forget_old(pool), RETENTION_SECONDS),
         ]
 
@@ -235,7 +236,7 @@ class BotProcess:
 
 def dispatcher(loaded: Settings) -> Dispatcher:
     """Return aiogram's dispatcher with every router, in the order in which they are asked."""
-    result = Dispatcher(settings=loaded, disable_fsm=True)
+    result = Dispatcher(settings=loaded, rights=Rights(), disable_fsm=True)
     result.include_routers(recordings.router, commands.router, languages.router, others.router)
     return result
 

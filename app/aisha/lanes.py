@@ -14,6 +14,7 @@ LANES: tuple[Lane, ...] = ("short", "long")
 
 SHORT_SECONDS = 60
 SHORT_BYTES = 1024 * 1024
+LEAST_DEPTH = 4
 
 
 def lane_of(seconds: float | None, size: int) -> Lane:
@@ -21,6 +22,14 @@ def lane_of(seconds: float | None, size: int) -> Lane:
     if seconds:
         return "short" if seconds <= SHORT_SECONDS else "long"
     return "short" if size <= SHORT_BYTES else "long"
+
+
+def lane_depth(capacity: int) -> int:
+    """Return how many jobs a lane of Redis holds: twice what the workers do at once, so that none of them idles.
+
+    That is few enough to serve a newcomer soon.
+    """
+    return max(2 * capacity, LEAST_DEPTH)
 
 
 def connect(settings: Settings) -> Redis:

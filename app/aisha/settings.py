@@ -6,14 +6,17 @@ A variable is the field's name in capitals behind `AISHA_`. `docs/settings.md` i
 import os
 import re
 import ssl
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from pydantic import Field, FilePath, HttpUrl, IPvAnyAddress, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from aisha.errors import SettingsError
+from aisha.errors import ServiceError, SettingsError
 from aisha.models.catalogue import LANGUAGES, VENDOR_URL
 
 MIB = 1024 * 1024
@@ -24,6 +27,9 @@ LOCAL_FILE_LIMIT = 2000 * MIB
 TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
 WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 """What Telegram takes as `secret_token` (Bot API, setWebhook)."""
+
+NOT_SETTINGS = {"AISHA_PRELOADED", "AISHA_SANDBOX_TOKEN", "AISHA_VAULT_PASSWORD"}
+"""Variables that are read elsewhere: by the allocator, the sandbox and the playbooks."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Mode = Literal["polling", "webhook"]
@@ -248,30 +254,68 @@ def variable(name: str) -> str:
     return f"AISHA_{name.upper()}"
 
 
+NOTHING_RUNS = (
+    "nothing is running on {}: start it with `aisha run`, or name a database with AISHA_DATABASE_URL"
+)
+
+
 def load_running() -> Settings:
     """Read the settings; those of the `aisha run` on the data folder stand in where no database is set.
 
     Raises:
-        SettingsError: a value is malformed.
+        SettingsError: a value is malformed, or nothing has ever run there.
     """
     loaded = load()
+    if loaded.database_url:
+        return loaded
     running = loaded.data_dir / "secrets" / "environment"
-    return loaded if loaded.database_url or not running.exists() else load(running)
+    if not running.exists():
+        raise SettingsError(NOTHING_RUNS.format(loaded.data_dir))
+    return load(running)
+
+
+def unreachable(error: Exception) -> ServiceError:
+    """Return the error to raise when the database of `load_running` does not answer."""
+    loaded = load()
+    if loaded.database_url:
+        return ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}")
+    return ServiceError(NOTHING_RUNS.format(loaded.data_dir))
 
 
 def load(file: Path | None = None) -> Settings:
     """Read the settings from the environment; what is not set there from a file of `NAME=value` lines, or the secrets.
 
     Raises:
-        SettingsError: a value is malformed; names the variable, never a secret's value.
+        SettingsError: a value is malformed or a variable misspelt; names the variable, never a secret's value.
     """
     secrets = os.environ.get("AISHA_SECRETS_DIR") or None
     if secrets and not Path(secrets).is_dir():
         raise SettingsError(f"AISHA_SECRETS_DIR: no folder {secrets}")
     try:
+        files = [file.name for file in Path(secrets).iterdir()] if secrets else []
+        if misspelt := [*_misspelt([*os.environ, *files])]:
+            raise SettingsError("; ".join(misspelt))
         return Settings(_env_file=file, _secrets_dir=secrets)
     except OSError as error:
         raise SettingsError(f"AISHA_SECRETS_DIR: {error.filename}: {error.strerror}") from None
     except ValidationError as error:
-        wrong = [f"{variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False)]
+        wrong = [f"{variable(str(e['loc'][0]))}: {_reason(e)}" for e in error.errors(include_input=False)]
         raise SettingsError("; ".join(wrong)) from None
+
+
+def _misspelt(names: list[str]) -> Iterator[str]:
+    """Yield a sentence for each name that looks like a setting's and is none."""
+    known = {variable(name) for name in Settings.model_fields}
+    for name in sorted(names):
+        if name.upper().startswith("AISHA_") and name.upper() not in known | NOT_SETTINGS:
+            near = get_close_matches(
+                name.upper().removeprefix("AISHA_"), [each.removeprefix("AISHA_") for each in known], 1
+            )
+            advice = f"did you mean AISHA_{near[0]}?" if near else "docs/settings.md has them all"
+            yield f"{name}: there is no such setting; {advice}"
+
+
+def _reason(error: ErrorDetails) -> str:
+    """Return what is wrong with a value: our own sentence without the library's "Value error," before it."""
+    own = error.get("ctx", {}).get("error")
+    return str(own) if isinstance(own, ValueError) else error["msg"]

@@ -19,12 +19,14 @@ TEXTS: dict[str, dict[Interface, str]] = {
     },
     "help": {
         "en": "I turn speech into text: voice messages, video notes, audio, video, files with sound, up to {size} and "
-        "{duration}. In a group, add me and I will reply to each recording.\n\n"
-        "Language of speech: {language}. Commands:\n/language – choose the language of speech\n/help – this text\n\n"
+        "{duration}. In a group, add me and I will reply to each recording; to music only if you ask.\n\n"
+        "Language of speech: {language}. Commands:\n/language – choose the language of speech\n"
+        "/transcribe – write down the recording that you reply to\n/help – this text\n\n"
         "Recordings are processed on this bot's own server and are sent to no one else.",
         "ru": "Я превращаю речь в текст: голосовые сообщения, кружки, аудио, видео и файлы со звуком, до {size} и "
-        "{duration}. Добавьте меня в группу, и я отвечу на каждую запись.\n\n"
-        "Язык речи: {language}. Команды:\n/language – выбрать язык речи\n/help – этот текст\n\n"
+        "{duration}. Добавьте меня в группу, и я отвечу на каждую запись; на музыку — только по просьбе.\n\n"
+        "Язык речи: {language}. Команды:\n/language – выбрать язык речи\n"
+        "/transcribe – записать текстом запись, на которую вы отвечаете\n/help – этот текст\n\n"
         "Записи обрабатываются на собственном сервере бота и никому больше не передаются.",
     },
     "language": {
@@ -39,9 +41,33 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "en": "I will listen for {language}.",
         "ru": "Язык речи теперь: {language}.",
     },
+    "language_set_by": {
+        "en": "{name} chose: I will listen for {language} in this group.",
+        "ru": "{name}: выбран язык речи для этой группы — {language}.",
+    },
+    "not_yours": {
+        "en": "Nothing has changed: only an administrator of this group, or who asked, chooses its language.",
+        "ru": "Ничего не изменилось: язык группы выбирает её администратор или тот, кто спросил.",
+    },
+    "rights_unknown": {
+        "en": "Nothing has changed: Telegram does not tell me who administers this group. Please try again later.",
+        "ru": "Ничего не изменилось: Telegram не сообщает, кто управляет группой. Попробуйте позже.",
+    },
+    "button_old": {
+        "en": "This button no longer works, so nothing has changed. /language shows the choice again.",
+        "ru": "Эта кнопка больше не действует, ничего не изменилось. Выбрать снова — /language.",
+    },
     "language_unknown": {
         "en": "This language is no longer installed. /language shows those that are.",
         "ru": "Этот язык больше не установлен. /language покажет доступные.",
+    },
+    "transcribe_what": {
+        "en": "Reply with /transcribe to the recording that I shall write down.",
+        "ru": "Ответьте командой /transcribe на ту запись, которую надо записать текстом.",
+    },
+    "transcribed_before": {
+        "en": "I have this recording already: its text is, or will be, in my reply to it.",
+        "ru": "Эта запись у меня уже есть: её текст — в моём ответе на неё или скоро там появится.",
     },
     "send_recording": {
         "en": "Send me a voice message, an audio file or a video, and I will write down what is said in it.",
@@ -52,8 +78,24 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "ru": "Это не аудио и не видео, слушать здесь нечего.",
     },
     "working": {"en": "🎧 Listening…", "ru": "🎧 Слушаю…"},
-    "waiting": {"en": "⏳ In the queue, {ahead} ahead of you…", "ru": "⏳ В очереди, перед вами: {ahead}…"},
-    "progress": {"en": "🎧 Listening… {percent} %", "ru": "🎧 Слушаю… {percent} %"},
+    "queued": {"en": "⏳ In the queue…", "ru": "⏳ В очереди…"},
+    "behind": {
+        "en": "⏳ In the queue, after your other recordings…",
+        "ru": "⏳ В очереди, после других ваших записей…",
+    },
+    "waiting": {
+        "en": "⏳ In the queue, {ahead} ahead of you, about {left} left…",
+        "ru": "⏳ В очереди, перед вами: {ahead}, осталось около {left}…",
+    },
+    "next": {
+        "en": "⏳ Next in the queue, about {left} left…",
+        "ru": "⏳ Вы следующие, осталось около {left}…",
+    },
+    "progress": {
+        "en": "🎧 Listening… {percent} %, about {left} left",
+        "ru": "🎧 Слушаю… {percent} %, осталось около {left}",
+    },
+    "so_far": {"en": "🎧 Listening… {duration} so far", "ru": "🎧 Слушаю… пока {duration}"},
     "incomplete": {
         "en": "⚠️ The recording is damaged or cut off: I could read only its first {duration}.",
         "ru": "⚠️ Запись повреждена или обрывается: удалось прочитать только начало: {duration}.",
@@ -91,8 +133,21 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "ru": "Запись слишком длинная: я принимаю до {duration}. Разделите её на части.",
     },
     "too_large": {
-        "en": "This file is too large: I can fetch up to {size} from Telegram. Send it as a voice message or in parts.",
-        "ru": "Файл слишком большой: из Telegram я могу скачать до {size}. Пришлите его голосовым или по частям.",
+        "en": "This file is too large: I can fetch up to {size} from Telegram. Please cut it into parts, or save it"
+        " again with a lower bit rate.",
+        "ru": "Файл слишком большой: из Telegram я могу скачать до {size}. Разделите его на части или сохраните с более"
+        " низким битрейтом.",
+    },
+    "too_large_voice": {
+        "en": "This voice message is too large: I can fetch up to {size} from Telegram. Please record several shorter"
+        " ones instead.",
+        "ru": "Голосовое сообщение слишком большое: из Telegram я могу скачать до {size}. Запишите несколько покороче.",
+    },
+    "too_large_video": {
+        "en": "This video is too large: I can fetch up to {size} from Telegram. Please send its sound alone, or cut it"
+        " into parts.",
+        "ru": "Видео слишком большое: из Telegram я могу скачать до {size}. Пришлите только его звук или разделите его"
+        " на части.",
     },
     "gone": {
         "en": "Telegram no longer has this file. Please send it again.",
@@ -109,8 +164,16 @@ TEXTS: dict[str, dict[Interface, str]] = {
 }
 
 COMMANDS: dict[Interface, dict[str, str]] = {
-    "en": {"language": "choose the language of speech", "help": "what I can do"},
-    "ru": {"language": "выбрать язык речи", "help": "что я умею"},
+    "en": {
+        "language": "choose the language of speech",
+        "transcribe": "write down the recording that you reply to",
+        "help": "what I can do",
+    },
+    "ru": {
+        "language": "выбрать язык речи",
+        "transcribe": "записать текстом запись, на которую вы отвечаете",
+        "help": "что я умею",
+    },
 }
 
 
@@ -129,9 +192,25 @@ def say(key: str, reader: str, **values: object) -> str:
     return (sentences["ru"] if reader == "ru" else sentences["en"]).format(**values)
 
 
-def waiting(ahead: int, reader: str) -> str:
-    """Return the status of a recording whose decoding has not begun, with `ahead` others before it."""
-    return say("waiting", reader, ahead=ahead) if ahead else say("working", reader)
+def about(outcome: str, kind: str, reader: str, **values: object) -> str:
+    """Return the sentence for what became of a recording, with the advice that fits its kind.
+
+    A newer release may have written an outcome that is not known here.
+    """
+    known = outcome if outcome in TEXTS else "failed"
+    fitting = f"{known}_{kind}"
+    return say(fitting if fitting in TEXTS else known, reader, **values)
+
+
+def waiting(ahead: int, seconds: float, reader: str) -> str:
+    """Return the status of a recording with `ahead` others before it, whose answer takes about `seconds`."""
+    return say("waiting" if ahead else "next", reader, ahead=ahead, left=left(seconds, reader))
+
+
+def left(seconds: float, language: str) -> str:
+    """Return a time that is left, as precise as an estimate is: to 1, 5 or 15 s, or to a minute."""
+    step = next((step for limit, step in ((20, 1), (60, 5), (300, 15)) if seconds < limit), 60)
+    return duration(max(round(seconds / step) * step, 1), language)
 
 
 def size(size_bytes: int, language: str) -> str:

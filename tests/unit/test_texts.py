@@ -19,6 +19,8 @@ VALUES = {
     "percent": 50,
     "track": 2,
     "tracks": 3,
+    "name": "Ann",
+    "left": "5 s",
 }
 
 
@@ -60,7 +62,7 @@ def test_a_file_that_cannot_be_transcribed_ends_with_an_outcome_of_its_own(error
 
 def test_the_commands_are_the_same_in_every_language() -> None:
     assert set(texts.COMMANDS) == LANGUAGES
-    assert all(list(described) == ["language", "help"] for described in texts.COMMANDS.values())
+    assert all(list(described) == ["language", "transcribe", "help"] for described in texts.COMMANDS.values())
 
 
 @pytest.mark.parametrize("command", texts.COMMANDS["en"])

@@ -1,9 +1,9 @@
 """The table `messages`: the whole story of one recording in one row.
 
     received ──▶ stored ──▶ transcribing ──▶ transcribed ──▶ delivered
-       │  ▲                      │               ▲   └─────▶ undeliverable
-       │  └── fetch_again ───────┘               │
-       └── refuse, copy_known ───────────────────┘
+       │  ▲                      │             ▲     │  ▲
+       │  └── fetch_again ───────┘             │     ▼  └── readmit
+       └── refuse, copy_known ─────────────────┘   undeliverable
 
 `docs/message-path.md` says what moves a message on from each state, and what a crash does there.
 """
@@ -59,6 +59,7 @@ class Message:
     delivered_at: datetime | None
     track: int | None
     tracks: int | None
+    thread_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,15 @@ class Received:
     declared_seconds: float | None
     language: str
     interface: str
+    thread_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whether a recording comes after others of its own sender, and after others that wait."""
+
+    after_own: bool
+    after_others: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,7 @@ class Transcribed:
     id: int
     chat_id: int
     message_id: int
+    kind: str
     interface: str
     outcome: str
     text: str | None
@@ -107,10 +118,22 @@ def accept(received: Received) -> Statement[int]:
     )
 
 
-def ahead(message: int) -> Statement[int]:
-    """Count the recordings before this one whose decoding has not begun."""
-    sql = "SELECT count(*) FROM messages WHERE state IN ('received', 'stored') AND id < %(id)s"
-    return Statement(sql, {"id": message})
+def place(message: int) -> Statement[Place]:
+    """Select where a message that has just been accepted stands, roughly: the dispatcher decides later.
+
+    Recordings of up to a minute do not wait for longer ones, so those count apart.
+    """
+    return Statement(
+        """
+        SELECT coalesce(bool_or(other.user_id = own.user_id), false) AS after_own,
+            coalesce(bool_or(other.state IN ('received', 'stored')), false) AS after_others
+        FROM messages AS own, messages AS other
+        WHERE own.id = %(id)s AND other.id < own.id AND other.state IN ('received', 'stored', 'transcribing')
+            AND (coalesce(other.declared_seconds, 0) > 60) = (coalesce(own.declared_seconds, 0) > 60)
+        """,
+        {"id": message},
+        class_row(Place),
+    )
 
 
 def refuse(message: int, outcome: Outcome, error: str) -> Statement[None]:
@@ -329,6 +352,12 @@ def undeliverable(message: int | None, error: str, *, final: bool) -> Statement[
         """,
         {"id": message, "error": error, "final": final},
     )
+
+
+def readmit(messages: list[int]) -> Statement[None]:
+    """Go on with messages whose chat has let the bot in again; `outbox.readmit` belongs to the same transaction."""
+    sql = "UPDATE messages SET state = 'transcribed' WHERE id = ANY(%(ids)s) AND state = 'undeliverable'"
+    return Statement(sql, {"ids": messages})
 
 
 def by_id(message: str) -> Statement[Message]:

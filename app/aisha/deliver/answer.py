@@ -44,9 +44,9 @@ def answer(message: Transcribed, settings: Settings) -> str:
 
 
 def _outcome(message: Transcribed, settings: Settings) -> str:
-    known = message.outcome in texts.TEXTS  # a newer release may have written another one
-    return texts.say(
-        message.outcome if known else "failed",
+    return texts.about(
+        message.outcome,
+        message.kind,
         message.interface,
         size=texts.size(settings.file_limit, message.interface),
         duration=texts.duration(settings.max_duration, message.interface),

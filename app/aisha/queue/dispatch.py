@@ -11,7 +11,7 @@ from aisha import metrics
 from aisha.database import jobs, locks, messages, workers
 from aisha.database.connect import Pool
 from aisha.database.jobs import Dispatch, Lane
-from aisha.lanes import LANES, queues
+from aisha.lanes import LANES, lane_depth, queues
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +24,6 @@ removed one release later, when no worker or job in Redis has the old path any m
 JOB_TIMEOUT_FLOOR = 300
 RESULT_SECONDS = 60
 LOCK = "dispatch"
-LEAST_DEPTH = 4
 
 
 class Dispatcher:
@@ -59,14 +58,6 @@ class Dispatcher:
         except RedisError as error:
             log.warning("Redis took no jobs; the reconciler will give them again", error=str(error))
         metrics.DISPATCHED.labels(queue.name).inc(len(taken))
-
-
-def lane_depth(capacity: int) -> int:
-    """Return how many jobs a lane of Redis holds: twice what the workers do at once, so that none of them idles.
-
-    That is few enough to serve a newcomer soon.
-    """
-    return max(2 * capacity, LEAST_DEPTH)
 
 
 def rq_id(job: Dispatch) -> str:

@@ -23,4 +23,4 @@ async def test_a_release_leaves_the_schema_of_a_newer_one_alone(app: App) -> Non
         assert (await app.aisha("migrate", "--check"))[0] == 0
         assert await app.query("SELECT version_num FROM alembic_version") == [{"version_num": "9999"}]
     finally:
-        await app.query(f"UPDATE alembic_version SET version_num = '{steps()[-1].revision}'")
+        await app.query("UPDATE alembic_version SET version_num = %s", steps()[-1].revision)

@@ -107,6 +107,8 @@ async def test_a_statement_runs_alike_for_a_bot_and_for_a_worker(
         (messages.begin(1), messages.Message),
         (jobs.of(1), jobs.Job),
         (jobs.take("short", 1), jobs.Dispatch),
+        (jobs.open_in_order(), jobs.Open),
+        (messages.place(1), messages.Place),
         (outbox.of(1), outbox.Outgoing),
         (outbox.next_due(1), outbox.Outgoing),
         (outbox.known_ids(1, 0), outbox.Known),
@@ -157,3 +159,64 @@ def test_a_job_that_was_given_to_redis_again_is_not_called_forgotten(url: str) -
         assert connection.one(jobs.forgotten(given.id, given.dispatches - 1)) is None
         assert connection.one(jobs.abandoned(given.id)) is None
         assert connection.only(jobs.forgotten(given.id, given.dispatches)) == jobs.Loss(1, 0)
+
+
+NEW_JOB = """
+    WITH message AS (
+        INSERT INTO messages (update_id, chat_id, message_id, user_id, kind, file_id, file_unique_id, language,
+                              interface)
+        SELECT 0, %(person)s, 100 + count(*), %(person)s, 'voice', '', '', 'en', 'en' FROM messages RETURNING id)
+    INSERT INTO jobs (message, user_id, lane, object_key, created_at)
+    SELECT id, %(person)s, 'short', '', clock_timestamp() FROM message
+"""
+
+
+def take_one(connection: BlockingConnection) -> int:
+    """Give one job to Redis, as a dispatcher does at a moment of its own, and return whose it is."""
+    [taken] = connection.all(jobs.take("short", 1 + in_redis(connection)))
+    row = connection.execute(
+        "UPDATE jobs SET queued_at = clock_timestamp() WHERE id = %s RETURNING user_id", [taken.id]
+    ).fetchone()
+    assert row
+    return int(row["user_id"])
+
+
+def in_redis(connection: BlockingConnection) -> int:
+    row = connection.execute("SELECT count(*) FROM jobs WHERE state = 'queued'").fetchone()
+    assert row
+    return int(row["count"])
+
+
+def test_a_newcomer_has_the_next_turn_though_many_others_have_a_job_each_at_a_time(url: str) -> None:
+    """Six people with a hundred voices each keep all places in Redis taken; a seventh comes."""
+    with connect(url) as connection, connection.transaction(force_rollback=True):
+        connection.execute("DELETE FROM jobs")
+        for person in range(6):
+            for _ in range(20):
+                connection.execute(NEW_JOB, {"person": person})
+        for _ in range(6):
+            take_one(connection)
+        connection.execute(NEW_JOB, {"person": 7})
+        taken = []
+        for _ in range(7):
+            connection.execute(
+                "UPDATE jobs SET state = 'done' WHERE id = (SELECT id FROM jobs WHERE state = 'queued'"
+                " ORDER BY queued_at LIMIT 1)"
+            )
+            taken.append(take_one(connection))
+    assert 7 in taken
+
+
+def test_the_open_jobs_come_in_the_order_of_the_queue(url: str) -> None:
+    with connect(url) as connection, connection.transaction(force_rollback=True):
+        connection.execute("DELETE FROM jobs")
+        connection.execute(NEW_JOB, {"person": 1})
+        connection.execute(NEW_JOB, {"person": 2})
+        [queued] = connection.all(jobs.take("short", 1))
+        connection.execute(NEW_JOB.replace("'short'", "'long'"), {"person": 3})
+        found = connection.all(jobs.open_in_order())
+        assert [(each.user_id, each.state, each.uncut) for each in found[:3]] == [
+            (1, "queued", False), (2, "waiting", False), (3, "waiting", True)
+        ]  # fmt: skip
+        assert found[0].message == queued.message
+        assert all(each.state == "received" for each in found[3:])

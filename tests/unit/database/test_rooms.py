@@ -21,7 +21,8 @@ def table(name: str) -> str:
     """The definition of a table."""
     found = re.search(rf"CREATE TABLE {name} \((.*?)\n\);", MIGRATIONS, re.DOTALL)
     assert found
-    return found[1]
+    added = re.findall(rf"ALTER TABLE {name} ADD COLUMN (.*);", MIGRATIONS)
+    return "\n    ".join([found[1], *added])
 
 
 def allowed(name: str, column: str) -> list[str]:

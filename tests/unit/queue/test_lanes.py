@@ -3,8 +3,8 @@
 import pytest
 
 from aisha.database.jobs import Dispatch
-from aisha.lanes import SHORT_BYTES, lane_of
-from aisha.queue.dispatch import job_timeout, lane_depth, rq_id
+from aisha.lanes import SHORT_BYTES, lane_depth, lane_of
+from aisha.queue.dispatch import job_timeout, rq_id
 
 
 @pytest.mark.parametrize(
