@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
 from aisha.database.statement import Statement, columns
@@ -62,6 +62,9 @@ class Loss:
 
     message: int
     attempts: int
+
+
+SERVER_BEGAN = "greatest(pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter))"
 
 
 def lock_name(job: int) -> str:
@@ -161,13 +164,17 @@ def forgotten(job: int, dispatches: int) -> Statement[Loss]:
 
 
 def abandoned(job: int) -> Statement[Loss]:
-    """Put back a started job whose work-horse died; each death makes the next wait longer, up to a minute."""
-    return _returned(job, "started", "abandoned")
+    """Put back a started job whose work-horse died; each death makes the next wait longer, up to a minute.
+
+    If PostgreSQL has restarted since the job was started, the work-horse has lost its session by that, so it counts no
+    attempt. A crash of one backend restarts them all and resets the statistics, but leaves the postmaster as it is.
+    """
+    return _returned(job, "started", "abandoned", uncounted=f"(started_at < {SERVER_BEGAN})::int")
 
 
 def given_back(job: int, error: str, seconds: float = 0) -> Statement[Loss]:
     """Put a started job that its own worker could not finish back for `seconds`, without counting an attempt."""
-    return _returned(job, "started", error, uncounted=1, seconds=seconds)
+    return _returned(job, "started", error, uncounted="1", seconds=seconds)
 
 
 def _returned(
@@ -176,12 +183,12 @@ def _returned(
     error: str,
     *,
     dispatches: int | None = None,
-    uncounted: int = 0,
+    uncounted: str = "0",
     seconds: float | None = None,
 ) -> Statement[Loss]:
     return Statement(
         f"""
-        UPDATE jobs SET state = 'waiting', error = %(error)s, attempts = attempts - %(uncounted)s,
+        UPDATE jobs SET state = 'waiting', error = %(error)s, attempts = attempts - {uncounted},
             not_before = now() + make_interval(
                 secs => coalesce(%(seconds)s, least(5 * greatest(attempts - 1, 0) ^ 2, 60)))
         WHERE id = %(id)s AND state = %(state)s AND dispatches = coalesce(%(dispatches)s, dispatches)
@@ -192,7 +199,6 @@ def _returned(
             "state": state,
             "error": error,
             "dispatches": dispatches,
-            "uncounted": uncounted,
             "seconds": seconds,
         },
         class_row(Loss),
@@ -243,6 +249,24 @@ def unfinished(worker: str) -> Statement[int]:
     """Select the ids of the jobs that a worker has started and not finished."""
     sql = "SELECT id FROM jobs WHERE state = 'started' AND worker = %(worker)s ORDER BY id"
     return Statement(sql, {"worker": worker})
+
+
+def unfinished_segments(user_id: int) -> Statement[tuple[int, int]]:
+    """Count the segments that are not decoded yet: this user's, and all."""
+    return Statement(
+        """
+        SELECT count(*) FILTER (WHERE user_id = %(user_id)s), count(*) FROM jobs
+        WHERE segment IS NOT NULL AND state <> 'done'
+        """,
+        {"user_id": user_id},
+        tuple_row,
+    )
+
+
+def segments(message: int) -> Statement[int]:
+    """Select the numbers of a message's segments that are cut."""
+    sql = "SELECT segment FROM jobs WHERE message = %(message)s AND segment IS NOT NULL"
+    return Statement(sql, {"message": message})
 
 
 def open_by_lane() -> Statement[dict[str, Any]]:

@@ -13,7 +13,7 @@ import structlog
 from numpy.typing import NDArray
 
 from aisha.database import jobs, locks, messages, workers
-from aisha.database.connect import RELAXED, BlockingConnection, connect
+from aisha.database.connect import BlockingConnection, connect
 from aisha.database.jobs import Job
 from aisha.database.messages import Message
 from aisha.errors import AudioError, NoModelError, TooLongError
@@ -107,7 +107,7 @@ def _connection() -> BlockingConnection:
 
 def _connect() -> BlockingConnection:
     assert _inherited, NOT_FORKED
-    return connect(_inherited.settings.database_address, **RELAXED)
+    return connect(_inherited.settings.database_address, relaxed=True)
 
 
 class Work:
