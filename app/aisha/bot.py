@@ -42,6 +42,7 @@ from aisha.receive.polling import Poller, refused_token
 from aisha.receive.webhook import Webhook
 from aisha.session import GuardedSession
 from aisha.settings import Settings
+from aisha.store.removing import Remover
 from aisha.store.storing import Storer
 from aisha.tasks import end
 from aisha.threads import Threads
@@ -54,6 +55,7 @@ RECONCILE_SECONDS = 2
 STATUS_SECONDS = 3
 IDLE_SECONDS = 2
 RETENTION_SECONDS = 3600
+REMOVE_SECONDS = 60
 NEEDED = ("bot_token", "database_url", "redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key")
 NEEDED_BY_WEBHOOK = ("webhook_url", "webhook_secret")
 
@@ -182,6 +184,7 @@ class BotProcess:
             ("reconcile", reconciler.step, RECONCILE_SECONDS),
             ("status", lambda: refresh_statuses(pool), STATUS_SECONDS),
             ("retention", lambda: forget_old(pool), RETENTION_SECONDS),
+            ("remove", Remover(pool, self._objects, self._settings).step, REMOVE_SECONDS),
         ]
 
         def mine(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[None]]:

@@ -53,6 +53,10 @@ TEXTS: dict[str, dict[Interface, str]] = {
     },
     "working": {"en": "🎧 Listening…", "ru": "🎧 Слушаю…"},
     "waiting": {"en": "⏳ In the queue, {ahead} ahead of you…", "ru": "⏳ В очереди, перед вами: {ahead}…"},
+    "no_room": {
+        "en": "⏳ My storage is full at the moment. I will fetch this recording as soon as there is room.",
+        "ru": "⏳ Сейчас моё хранилище заполнено. Я скачаю эту запись, как только освободится место.",
+    },
     "progress": {"en": "🎧 Listening… {percent} %", "ru": "🎧 Слушаю… {percent} %"},
     "incomplete": {
         "en": "⚠️ The recording is damaged or cut off: I could read only its first {duration}.",

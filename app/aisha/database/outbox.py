@@ -65,6 +65,7 @@ class Status:
     id: int
     interface: str
     state: messages.State
+    no_room: bool
     segments: int | None
     text: str
     shown_at: datetime
@@ -145,8 +146,8 @@ def stale_statuses() -> Statement[Status]:
     """
     return Statement(
         """
-        SELECT * FROM (SELECT DISTINCT ON (m.chat_id) m.id, m.interface, m.state, m.segments, outbox.text,
-            outbox.shown_at, waiting.ahead,
+        SELECT * FROM (SELECT DISTINCT ON (m.chat_id) m.id, m.interface, m.state, m.no_room, m.segments,
+            outbox.text, outbox.shown_at, waiting.ahead,
             (SELECT count(*) FROM jobs WHERE jobs.message = m.id AND segment IS NOT NULL AND state = 'done') AS decoded
         FROM messages AS m JOIN outbox ON outbox.message = m.id AND outbox.part = 0
             LEFT JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS ahead FROM messages

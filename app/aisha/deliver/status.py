@@ -23,6 +23,8 @@ async def _refresh(connection: Connection, row: Status) -> None:
 
 def status(row: Status) -> str:
     """Return what the status message of a recording should say now."""
+    if row.state == "received" and row.no_room:
+        return texts.say("no_room", row.interface)
     if row.state != "transcribing":
         return texts.waiting(row.ahead or 0, row.interface)
     if row.segments:

@@ -21,6 +21,8 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         ({"state": "received", "ahead": 0}, "🎧 Listening…"),
         ({"state": "received", "ahead": 3}, "⏳ In the queue, 3 ahead of you…"),
         ({"state": "stored", "ahead": 1}, "⏳ In the queue, 1 ahead of you…"),
+        ({"state": "received", "ahead": 3, "no_room": True}, TEXTS["no_room"]["en"]),
+        ({"state": "stored", "ahead": 0, "no_room": True}, "🎧 Listening…"),
         ({"state": "transcribing", "ahead": 9, "segments": None}, "🎧 Listening…"),
         ({"state": "transcribing", "ahead": 9, "segments": 4, "decoded": 1}, "🎧 Listening… 25 %"),
         ({"state": "transcribing", "ahead": 0, "segments": 4, "decoded": 4}, "🎧 Listening… 100 %"),
@@ -29,8 +31,16 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 def test_a_status_tells_the_place_in_the_queue_and_then_the_progress(
     row: dict[str, Any], expected: str
 ) -> None:
-    found = {"id": 1, "interface": "en", "segments": None, "text": "", "shown_at": NOW, "decoded": 0, **row}
-    assert status(Status(**found)) == expected
+    found = {
+        "id": 1,
+        "interface": "en",
+        "no_room": False,
+        "segments": None,
+        "text": "",
+        "shown_at": NOW,
+        **row,
+    }
+    assert status(Status(**{"decoded": 0, **found})) == expected
 
 
 def test_a_status_is_in_the_readers_language() -> None:
