@@ -96,8 +96,8 @@ class Storer:
         if not row:
             return
         try:
-            await self._room.check(connection, row.file_size or 0)
-            await self._bring(connection, row)
+            async with self._room.for_bytes(connection, row.file_size or 0):
+                await self._bring(connection, row)
         except AudioError as error:
             metrics.STORED.labels(error.outcome).inc()
             await _refuse(connection, row, error.outcome, str(error))
@@ -169,7 +169,7 @@ class Storer:
             return
         reason = f"{type(error).__name__}: {error}"
         log.warning("storing is tried again", error=reason, seconds=seconds)
-        metrics.STORED.labels("retried").inc()
+        metrics.STORED.labels("no_room" if no_room else "retried").inc()
         await connection.run(messages.store_later(row.id, reason, seconds, no_room=no_room))
 
 
