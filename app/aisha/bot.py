@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
 
 import click
@@ -27,11 +26,14 @@ from aisha.deliver.sender import Sender
 from aisha.deliver.status import Statuses
 from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
+from aisha.lanes import ONCE
 from aisha.lanes import connect as connect_redis
 from aisha.loops import forever, stop_signal, until
 from aisha.objects import Objects
+from aisha.probe import Probe
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
 from aisha.queue.reconcile import Reconciler
+from aisha.quick_aiogram import without_threads
 from aisha.receive import commands, languages, others, recordings
 from aisha.receive.backlog import caught_up
 from aisha.receive.inbox import Handler
@@ -41,26 +43,30 @@ from aisha.receive.rights import Rights
 from aisha.receive.webhook import Webhook
 from aisha.session import GuardedSession
 from aisha.settings import Settings
+from aisha.store.removing import Remover
 from aisha.store.storing import Storer
 from aisha.tasks import end
+from aisha.threads import Threads
 
 log = structlog.get_logger(__name__)
 
 POOL_SIZE = 32
-THREADS = 32
 REQUEST_SECONDS = 20
 RECONCILE_SECONDS = 2
 STATUS_SECONDS = 3
 IDLE_SECONDS = 2
 RETENTION_SECONDS = 3600
+REMOVE_SECONDS = 60
 NEEDED = ("bot_token", "database_url", "redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key")
 NEEDED_BY_WEBHOOK = ("webhook_url", "webhook_secret")
+
+Services = dict[str, Probe]
 
 
 class BotProcess:
     """The bot's composition root.
 
-    1. It checks the database and the bucket, joins the other bots, and starts the health server.
+    1. It checks the database, joins the other bots, and starts the health server.
     2. Updates come by polling, while it holds that lease, or to its webhook, once all services answer.
     3. Each stage of the message path is a loop: it waits until it is woken, or for a timeout, and takes one step.
        PostgreSQL holds all state, so a failed step is retried and a loop keeps no state of its own. All bots serve all
@@ -83,14 +89,12 @@ class BotProcess:
     async def run(self) -> None:
         """Serve until a signal."""
         stopped = stop_signal()
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         session = GuardedSession(
             self._presence.check,
             api=TelegramAPIServer.from_base(self._settings.api_url),
             timeout=REQUEST_SECONDS,
         )
         await _reachable(self._address)
-        await asyncio.to_thread(self._objects.check)
         async with (
             self._presence,
             Bot(self._settings.secret("bot_token"), session=session) as bot,
@@ -105,8 +109,9 @@ class BotProcess:
         webhook = self._webhook(pool)
         storer = Storer(bot, pool, self._objects, self._settings, self._wakeups)
         sender = Sender(bot, pool, self._wakeups, lambda: caught_up(bot, pool, self._settings.bot_mode))
-        health = await self._open_health(lambda: self._check(pool, poller, webhook))
-        receiving = [asyncio.create_task(self._receive(poller, webhook, pool))]
+        services = self._services(pool)
+        health = await self._open_health(lambda: self._check(services, poller, webhook))
+        receiving = [asyncio.create_task(self._receive(poller, webhook, services))]
         keeping = [asyncio.create_task(self._presence.keep()), asyncio.create_task(self._wakeups.listen())]
         loops = [*self._stages(bot, pool, storer, sender), *self._chores(pool, chores)]
         log.info("started", api=self._settings.api_url, bot=self._presence.id)
@@ -139,12 +144,12 @@ class BotProcess:
             raise ServiceError(f"{port} cannot be used: {error.strerror}") from None
         return health
 
-    async def _receive(self, poller: Poller, webhook: Webhook | None, pool: Pool) -> None:
+    async def _receive(self, poller: Poller, webhook: Webhook | None, services: Services) -> None:
         """Poll, or open the webhook's port once every service answers."""
         if not webhook:
             await forever("receive", poller.step, _at_once)
             return
-        while any(state != "ok" for state in (await self._services(pool)).values()):  # noqa: ASYNC110 - none has an event
+        while any(state != "ok" for state in (await _states(services)).values()):  # noqa: ASYNC110 - none has an event
             await asyncio.sleep(0.2)
         await webhook.start()
         await asyncio.Event().wait()
@@ -164,8 +169,14 @@ class BotProcess:
             return lambda: self._wakeups.wait(stage, IDLE_SECONDS)
 
         tasks = [asyncio.create_task(forever(stage, step, woken(stage))) for stage, step in steps.items()]
-        introduction = forever("introduce", lambda: self._introduce(bot), asyncio.Event().wait)
-        return [*tasks, asyncio.create_task(introduction)]
+        once: dict[str, Callable[[], Awaitable[Any]]] = {
+            "introduce": lambda: self._introduce(bot),
+            "bucket": lambda: Threads("bucket").run(self._objects.check),
+        }
+        return [
+            *tasks,
+            *(asyncio.create_task(forever(name, step, asyncio.Event().wait)) for name, step in once.items()),
+        ]
 
     def _chores(self, pool: Pool, lease: Lease) -> list[asyncio.Task[None]]:
         """Start the periodic work that one bot at a time does."""
@@ -174,6 +185,7 @@ class BotProcess:
             ("reconcile", reconciler.step, RECONCILE_SECONDS),
             ("status", lambda: statuses.refresh(pool), STATUS_SECONDS),
             ("retention", lambda: forget_old(pool), RETENTION_SECONDS),
+            ("remove", Remover(pool, self._objects, self._settings).step, REMOVE_SECONDS),
         ]
 
         def mine(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[None]]:
@@ -213,8 +225,8 @@ class BotProcess:
         self._token_known = True
         await set_commands(bot)
 
-    async def _check(self, pool: Pool, poller: Poller, webhook: Webhook | None) -> Checks:
-        checks = await self._services(pool)
+    async def _check(self, services: Services, poller: Poller, webhook: Webhook | None) -> Checks:
+        checks = await _states(services)
         checks["telegram"] = "ok" if self._token_known else "getMe does not succeed"
         if poller.late:
             checks["telegram"] = "getUpdates does not succeed"
@@ -225,19 +237,21 @@ class BotProcess:
             checks["process"] = "draining"
         return checks
 
-    async def _services(self, pool: Pool) -> Checks:
-        database, redis, objects = await asyncio.gather(
-            _state(_answers(pool)),
-            _state(asyncio.to_thread(self._redis.ping)),
-            _state(asyncio.to_thread(self._objects.check)),
-        )
-        return {"database": database, "redis": redis, "objects": objects}
+    def _services(self, pool: Pool) -> Services:
+        redis, redis_threads = connect_redis(self._settings, **ONCE), Threads("redis-check")
+        objects_threads = Threads("objects-check")
+        return {
+            "database": Probe(lambda: _answers(pool)),
+            "redis": Probe(lambda: redis_threads.run(redis.ping)),
+            "objects": Probe(lambda: objects_threads.run(self._objects.check)),
+        }
 
 
 def dispatcher(loaded: Settings) -> Dispatcher:
     """Return aiogram's dispatcher with every router, in the order in which they are asked."""
     result = Dispatcher(settings=loaded, rights=Rights(), disable_fsm=True)
     result.include_routers(recordings.router, commands.router, languages.router, others.router)
+    without_threads(result)
     return result
 
 
@@ -271,12 +285,9 @@ async def _answers(pool: Pool) -> None:
         await connection.run(inbox.probe())
 
 
-async def _state(check: Awaitable[Any]) -> str:
-    try:
-        await asyncio.wait_for(check, 5)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"[:200]
-    return "ok"
+async def _states(services: Services) -> Checks:
+    states = await asyncio.gather(*(probe.state() for probe in services.values()))
+    return dict(zip(services, states, strict=True))
 
 
 async def _always(_: Connection) -> bool:

@@ -1,7 +1,9 @@
 """The lanes of the queue: short voices never wait behind lectures."""
 
+from typing import Any
+
 from redis import Redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 from rq import Queue
 from rq.serializers import JSONSerializer
@@ -34,17 +36,26 @@ def lane_depth(capacity: int) -> int:
 
 def connect(settings: Settings) -> Redis:
     """Return a client that notices a dead server within seconds."""
+ONCE: dict[str, Any] = {
+    "socket_connect_timeout": 2,
+    "socket_timeout": 2,
+    "health_check_interval": 0,
+    "retry": Retry(NoBackoff(), 0),
+}
+"""For a client that asks whether the server answers, and tries once."""
+
+
+def connect(settings: Settings, **options: Any) -> Redis:
+    """Return a client that notices a dead server within seconds; `options` are those of redis-py."""
     url = settings.secret("redis_url")
     encrypted = url.startswith("rediss:")
     own = {"ssl_ca_certs": str(settings.ca_file)} if encrypted and settings.ca_file else {}
-    return Redis.from_url(
-        url,
-        **own,
-        socket_connect_timeout=3,
-        socket_keepalive=True,
-        health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
-    )
+    patient = {
+        "socket_connect_timeout": 3,
+        "health_check_interval": 15,
+        "retry": Retry(ExponentialBackoff(cap=0.5, base=0.05), 2),
+    }
+    return Redis.from_url(url, socket_keepalive=True, **own, **(patient | options))
 
 
 def queues(redis: Redis, lanes: tuple[Lane, ...] = LANES) -> list[Queue]:

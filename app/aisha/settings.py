@@ -12,7 +12,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from pydantic import Field, FilePath, HttpUrl, IPvAnyAddress, SecretStr, ValidationError, field_validator
+from pydantic import (
+    Field,
+    FilePath,
+    HttpUrl,
+    IPvAnyAddress,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -20,6 +29,7 @@ from aisha.errors import ServiceError, SettingsError
 from aisha.models.catalogue import LANGUAGES, VENDOR_URL
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 CLOUD_API_URL = "https://api.telegram.org"
 CLOUD_FILE_LIMIT = 20 * MIB
 LOCAL_FILE_LIMIT = 2000 * MIB
@@ -108,6 +118,40 @@ class Settings(BaseSettings):
         description="Maximum size of a file, in bytes. Default: 20 MiB with Telegram's cloud, else 2000 MiB.",
     )
     max_duration: int = Field(4 * 3600, gt=0, description="Maximum duration of a recording, in seconds.")
+    stored_bytes: int = Field(
+        16 * GIB,
+        gt=0,
+        description="Maximum size of all recordings in object storage that have no answer yet, in bytes; others wait at"
+        " Telegram. When answered ones, which are kept for a day, make it more, they are removed sooner.",
+    )
+    stored_bytes_per_user: int = Field(
+        4 * GIB,
+        gt=0,
+        description="The same for one user: with that much in hand, this user's next recordings wait. No larger file is"
+        " accepted.",
+    )
+    min_free_bytes: int = Field(
+        GIB,
+        ge=0,
+        description="Minimum free space of AISHA_OBJECTS_DIR, in bytes; below it new recordings wait.",
+    )
+    objects_dir: Path | None = Field(
+        None,
+        description="Folder of the object storage's data, if this process can see it. `aisha run` sets it.",
+    )
+    unfinished_segments: int = Field(
+        400,
+        gt=0,
+        description="Maximum number of unfinished segments of long recordings, 10 MB each at most; at that number"
+        " cutting waits.",
+    )
+    unfinished_segments_per_user: int = Field(100, gt=0, description="The same for one user's recordings.")
+    file_patience: int = Field(
+        300,
+        ge=0,
+        description="Seconds for which a file that Telegram does not have is asked for again: it says that a file is"
+        " gone, or unavailable for the moment, in the same words.",
+    )
     concurrency: int | None = Field(
         None, gt=0, description="Number of jobs that a worker host does at once. Default: one per core."
     )
@@ -127,7 +171,15 @@ class Settings(BaseSettings):
         "info", description="Minimum level of log lines."
     )
 
-    @field_validator("data_dir", "models_dir")
+    @field_validator("stored_bytes", "stored_bytes_per_user")
+    @classmethod
+    def _room_for_a_file(cls, limit: int, info: ValidationInfo) -> int:
+        largest = info.data.get("max_file_size") or 0
+        if limit < largest:
+            raise ValueError(f"less than AISHA_MAX_FILE_SIZE, {largest}: such a file would wait for ever")
+        return limit
+
+    @field_validator("data_dir", "models_dir", "objects_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
@@ -197,10 +249,11 @@ class Settings(BaseSettings):
     def file_limit(self) -> int:
         """The largest file accepted, in bytes.
 
-        A cloud getFile stops at 20 MiB; a server of one's own may serve up to 2000 MiB and says so itself.
+        A cloud getFile stops at 20 MiB; a server of one's own may serve up to 2000 MiB and says so itself. What storage
+        cannot hold is not accepted either.
         """
         server = CLOUD_FILE_LIMIT if self.api_url == CLOUD_API_URL else LOCAL_FILE_LIMIT
-        return min(self.max_file_size or server, server)
+        return min(self.max_file_size or server, server, self.stored_bytes, self.stored_bytes_per_user)
 
     def required(self, *names: str) -> None:
         """Raise `SettingsError` naming each of these settings that is unset."""

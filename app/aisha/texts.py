@@ -96,6 +96,10 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "ru": "🎧 Слушаю… {percent} %, осталось около {left}",
     },
     "so_far": {"en": "🎧 Listening… {duration} so far", "ru": "🎧 Слушаю… пока {duration}"},
+    "no_room": {
+        "en": "⏳ My storage is full at the moment. I will fetch this recording as soon as there is room.",
+        "ru": "⏳ Сейчас моё хранилище заполнено. Я скачаю эту запись, как только освободится место.",
+    },
     "incomplete": {
         "en": "⚠️ The recording is damaged or cut off: I could read only its first {duration}.",
         "ru": "⚠️ Запись повреждена или обрывается: удалось прочитать только начало: {duration}.",

@@ -75,6 +75,7 @@ class S3:
             "AISHA_S3_ACCESS_KEY": self._access_key,
             "AISHA_S3_SECRET_KEY": self._secret_key,
             "AISHA_S3_BUCKET": self._bucket,
+            "AISHA_OBJECTS_DIR": str(self._folder),
         }
 
     def spec(self, ports: list[int]) -> Spec:

@@ -3,9 +3,9 @@
 import json
 import os
 
-from tests.bench import bots, decoding, running
+from tests.bench import bots, decoding, fairness, running
 
-for measure in (*running.FIGURES, *decoding.FIGURES, *bots.FIGURES):
+for measure in (*running.FIGURES, *decoding.FIGURES, *bots.FIGURES, *fairness.FIGURES):
     if os.environ.get("ONLY", measure.__name__) == measure.__name__:
         for line in measure():
             print(json.dumps(line), flush=True)

@@ -60,9 +60,9 @@ def _make_run(clone: Path, caches: dict[str, str]) -> float:
 
 def answer() -> Iterator[dict[str, Any]]:
     """Measure the time from a 5 s voice's arrival to its answer, less the recogniser's own, on an idle machine."""
-    with tempfile.TemporaryDirectory(prefix="aisha-") as folder, _running(Path(folder)) as (tree, telegram):
+    with tempfile.TemporaryDirectory(prefix="aisha-") as folder, running(Path(folder)) as (tree, telegram):
         chat = telegram.person("Bench")
-        times = [_one_answer(tree, telegram, chat, voice) for voice in _voices(Path(folder))]
+        times = [_one_answer(tree, telegram, chat, voice) for voice in voices(Path(folder))]
     beside = sorted(whole - decoding for whole, decoding in times)
     p95 = beside[int(len(beside) * 0.95)]
     yield figure("answer_overhead_p50", 1000 * statistics.median(beside), "ms", f"{len(times)} voices of 5 s")
@@ -72,7 +72,7 @@ def answer() -> Iterator[dict[str, Any]]:
     )
 
 
-def _voices(folder: Path) -> Iterator[Path]:
+def voices(folder: Path) -> Iterator[Path]:
     """Yield different voices of five seconds each."""
     pcm = long_recording(VOICES * VOICE_SECONDS)
     for number in range(VOICES):
@@ -102,7 +102,7 @@ def large_video() -> Iterator[dict[str, Any]]:
     limit = {"AISHA_MAX_FILE_SIZE": str(2 * 2**30)}
     with (
         tempfile.TemporaryDirectory(prefix="aisha-") as folder,
-        _running(Path(folder), **limit) as (tree, telegram),
+        running(Path(folder), **limit) as (tree, telegram),
     ):
         telegram.call("PATCH", "/settings", json={"file_limit": 0})
         video = Path(folder) / "large.mp4"
@@ -159,7 +159,7 @@ def _role(process: psutil.Process) -> str:
     return next((role for role in known if any(role in part for part in command[:5])), "run")
 
 
-class _running:  # noqa: N801 - reads as a word of the with statement
+class running:  # noqa: N801 - reads as a word of the with statement
     """A tree of its own, ready and warm."""
 
     def __init__(self, folder: Path, **settings: str) -> None:

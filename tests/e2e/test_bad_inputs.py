@@ -342,7 +342,7 @@ def test_a_truncated_recording_gives_its_text_and_says_that_it_is_cut_off(
 
 def test_a_download_that_finds_nothing_says_that_the_file_is_gone(telegram: Telegram, folder: Path) -> None:
     chat = telegram.person("Lost download")
-    spoil(telegram, "download", code=404)
+    spoil(telegram, "download", code=404, times=20)
     telegram.send_file(chat, voice(folder, 101))
     [answer] = final(telegram, chat)
     assert re.fullmatch(sentence("gone"), answer.text)

@@ -199,10 +199,21 @@ def test_errors_do_not_show_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"bot_api_url": "https://api.telegram.org/"}, 20 * MIB),
         ({"bot_api_url": "http://localhost:8081"}, 2000 * MIB),
         ({"max_file_size": 5 * MIB}, 5 * MIB),
+        ({"bot_api_url": "http://localhost:8081", "stored_bytes_per_user": 100 * MIB}, 100 * MIB),
     ],
 )
 def test_the_largest_file_follows_the_bot_api_server(given: dict[str, object], expected: int) -> None:
     assert Settings.model_validate(given).file_limit == expected
+
+
+@pytest.mark.parametrize("limit", ["stored_bytes", "stored_bytes_per_user"])
+def test_a_file_that_storage_could_never_hold_is_refused_at_start(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AISHA_MAX_FILE_SIZE", str(5 * MIB))
+    monkeypatch.setenv(variable(limit), str(5 * MIB - 1))
+    with pytest.raises(SettingsError, match=f"{variable(limit)}: .*AISHA_MAX_FILE_SIZE"):
+        settings.load()
 
 
 def test_folders_are_absolute_and_models_lie_in_the_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -89,6 +89,7 @@ class Open:
     elapsed: float
     since: float
     uncut: bool
+SERVER_BEGAN = "greatest(pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter))"
 
 
 def lock_name(job: int) -> str:
@@ -189,13 +190,17 @@ def forgotten(job: int, dispatches: int) -> Statement[Loss]:
 
 
 def abandoned(job: int) -> Statement[Loss]:
-    """Put back a started job whose work-horse died; each death makes the next wait longer, up to a minute."""
-    return _returned(job, "started", "abandoned")
+    """Put back a started job whose work-horse died; each death makes the next wait longer, up to a minute.
+
+    If PostgreSQL has restarted since the job was started, the work-horse has lost its session by that, so it counts no
+    attempt. A crash of one backend restarts them all and resets the statistics, but leaves the postmaster as it is.
+    """
+    return _returned(job, "started", "abandoned", uncounted=f"(started_at < {SERVER_BEGAN})::int")
 
 
 def given_back(job: int, error: str, seconds: float = 0) -> Statement[Loss]:
     """Put a started job that its own worker could not finish back for `seconds`, without counting an attempt."""
-    return _returned(job, "started", error, uncounted=1, seconds=seconds)
+    return _returned(job, "started", error, uncounted="1", seconds=seconds)
 
 
 def _returned(
@@ -204,12 +209,12 @@ def _returned(
     error: str,
     *,
     dispatches: int | None = None,
-    uncounted: int = 0,
+    uncounted: str = "0",
     seconds: float | None = None,
 ) -> Statement[Loss]:
     return Statement(
         f"""
-        UPDATE jobs SET state = 'waiting', error = %(error)s, attempts = attempts - %(uncounted)s,
+        UPDATE jobs SET state = 'waiting', error = %(error)s, attempts = attempts - {uncounted},
             not_before = now() + make_interval(
                 secs => coalesce(%(seconds)s, least(5 * greatest(attempts - 1, 0) ^ 2, 60)))
         WHERE id = %(id)s AND state = %(state)s AND dispatches = coalesce(%(dispatches)s, dispatches)
@@ -220,7 +225,6 @@ def _returned(
             "state": state,
             "error": error,
             "dispatches": dispatches,
-            "uncounted": uncounted,
             "seconds": seconds,
         },
         class_row(Loss),
@@ -313,6 +317,24 @@ def pace() -> Statement[tuple[Lane, float]]:
         """,
         rows=tuple_row,
     )
+
+
+def unfinished_segments(user_id: int) -> Statement[tuple[int, int]]:
+    """Count the segments that are not decoded yet: this user's, and all."""
+    return Statement(
+        """
+        SELECT count(*) FILTER (WHERE user_id = %(user_id)s), count(*) FROM jobs
+        WHERE segment IS NOT NULL AND state <> 'done'
+        """,
+        {"user_id": user_id},
+        tuple_row,
+    )
+
+
+def segments(message: int) -> Statement[int]:
+    """Select the numbers of a message's segments that are cut."""
+    sql = "SELECT segment FROM jobs WHERE message = %(message)s AND segment IS NOT NULL"
+    return Statement(sql, {"message": message})
 
 
 def open_by_lane() -> Statement[dict[str, Any]]:

@@ -8,6 +8,7 @@
 `docs/message-path.md` says what moves a message on from each state, and what a crash does there.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -106,6 +107,25 @@ class Transcribed:
     tracks: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A message whose file is to be stored now; `small` as `SHORT_BYTES` and `SHORT_SECONDS` of `aisha.lanes` say."""
+
+    id: int
+    user_id: int
+    small: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Removable:
+    """A message that has ended, with its recording; `shared` if an unfinished message has the same recording."""
+
+    id: int
+    object_key: str
+    shared: bool
+    was_cut: bool
+
+
 def accept(received: Received) -> Statement[int]:
     """Add a message and return its id; no row when it was accepted before."""
     given = asdict(received)
@@ -168,14 +188,78 @@ def copy_known(
     )
 
 
-def to_store(besides: list[int], limit: int) -> Statement[int]:
-    """Select the ids of the oldest messages whose files are to be stored now."""
+def to_store(besides: list[int], small_bytes: int, small_seconds: int, share: int) -> Statement[Due]:
+    """Select messages whose files are to be stored now, in the order of turns, fifty at most of either kind.
+
+    A user's n-th file has the n-th turn even if those before it are being stored; small and large ones are counted
+    separately. A user whose unfinished recordings take up `share` bytes of storage waits.
+    """
     return Statement(
         """
-        SELECT id FROM messages WHERE state = 'received' AND store_after <= now() AND NOT id = ANY(%(besides)s)
+        SELECT id, user_id, small FROM (
+            SELECT *, row_number() OVER (PARTITION BY small ORDER BY turn, id) AS place FROM (
+                SELECT *, row_number() OVER (PARTITION BY user_id, small ORDER BY id) AS turn FROM (
+                    SELECT id, user_id, coalesce(file_size <= %(small_bytes)s, declared_seconds <= %(small_seconds)s,
+                                                 false) AS small
+                    FROM messages WHERE state = 'received' AND store_after <= now() AND user_id NOT IN (
+                        SELECT user_id FROM messages WHERE state IN ('stored', 'transcribing', 'transcribed')
+                        GROUP BY user_id HAVING sum(file_size) >= %(share)s)
+                ) AS due
+            ) AS turns WHERE NOT id = ANY(%(besides)s)
+        ) AS places WHERE place <= 50 ORDER BY turn, NOT small, id
+        """,
+        {"besides": besides, "small_bytes": small_bytes, "small_seconds": small_seconds, "share": share},
+        class_row(Due),
+    )
+
+
+def unfinished_bytes() -> Statement[int]:
+    """Sum the sizes of the stored recordings whose answers are not shown yet."""
+    return Statement(
+        """
+        SELECT coalesce(sum(file_size), 0)::bigint FROM messages
+        WHERE state IN ('stored', 'transcribing', 'transcribed') AND stored_at IS NOT NULL
+        """
+    )
+
+
+def stored_bytes() -> Statement[int]:
+    """Sum the sizes of all recordings in object storage; one that was stored twice counts twice."""
+    return Statement(
+        """
+        SELECT coalesce(sum(file_size), 0)::bigint FROM messages
+        WHERE stored_at IS NOT NULL AND object_removed_at IS NULL
+        """
+    )
+
+
+def removable(hours: int, limit: int) -> Statement[Removable]:
+    """Select the oldest messages that ended so many hours ago and whose recordings are still in object storage."""
+    return Statement(
+        """
+        SELECT id, object_key, segment_seconds IS NOT NULL AS was_cut, EXISTS (
+            SELECT FROM messages AS other WHERE other.object_key = messages.object_key
+                AND other.state IN ('stored', 'transcribing')) AS shared
+        FROM messages
+        WHERE stored_at IS NOT NULL AND object_removed_at IS NULL AND object_key IS NOT NULL
+            AND state IN ('delivered', 'undeliverable')
+            AND coalesce(delivered_at, transcribed_at, received_at) <= now() - make_interval(hours => %(hours)s)
         ORDER BY id LIMIT %(limit)s
         """,
-        {"besides": besides, "limit": limit},
+        {"hours": hours, "limit": limit},
+        class_row(Removable),
+    )
+
+
+def objects_removed(ended: Sequence[Removable]) -> Statement[None]:
+    """Record that the recordings of messages, and of others with the same ones, are no longer in object storage."""
+    return Statement(
+        """
+        UPDATE messages SET object_removed_at = now()
+        WHERE id = ANY(%(ids)s) OR outcome IS NOT NULL AND object_key = ANY(%(keys)s)
+            AND state IN ('delivered', 'undeliverable')
+        """,
+        {"ids": [one.id for one in ended], "keys": [one.object_key for one in ended if not one.shared]},
     )
 
 
@@ -190,22 +274,22 @@ def stored(message: int, object_key: str, size: int) -> Statement[None]:
     return Statement(
         """
         UPDATE messages SET state = 'stored', stored_at = now(), object_key = %(key)s, file_size = %(size)s,
-            error = NULL
+            error = NULL, no_room = false, object_removed_at = NULL
         WHERE id = %(id)s AND state = 'received'
         """,
         {"id": message, "key": object_key, "size": size},
     )
 
 
-def store_later(message: int, error: str, seconds: float) -> Statement[None]:
+def store_later(message: int, error: str, seconds: float, *, no_room: bool = False) -> Statement[None]:
     """Record that storing has failed, and try again after `seconds`."""
     return Statement(
         """
-        UPDATE messages SET store_attempts = store_attempts + 1, error = %(error)s,
+        UPDATE messages SET store_attempts = store_attempts + 1, error = %(error)s, no_room = %(no_room)s,
             store_after = now() + make_interval(secs => %(seconds)s)
         WHERE id = %(id)s AND state = 'received'
         """,
-        {"id": message, "error": error, "seconds": seconds},
+        {"id": message, "error": error, "seconds": seconds, "no_room": no_room},
     )
 
 
@@ -305,8 +389,8 @@ def recent_speech(language: str) -> Statement[str]:
     return Statement(
         """
         SELECT object_key FROM messages
-        WHERE outcome = 'speech' AND language = %(language)s AND object_key IS NOT NULL
-            AND audio_seconds BETWEEN 2 AND 60
+        WHERE outcome = 'speech' AND language = %(language)s AND stored_at IS NOT NULL
+            AND object_removed_at IS NULL AND object_key IS NOT NULL AND audio_seconds BETWEEN 2 AND 60
         ORDER BY id DESC LIMIT 20
         """,
         {"language": language},

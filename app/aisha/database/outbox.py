@@ -74,6 +74,7 @@ class Status:
     user_id: int
     interface: str
     state: messages.State
+    no_room: bool
     text: str
     shown_at: datetime
     seconds: float | None
@@ -189,7 +190,7 @@ def stale_statuses() -> Statement[Status]:
     """Select the status messages that may be updated: of recordings that have waited for a while."""
     return Statement(
         """
-        SELECT m.id, m.chat_id, m.user_id, m.interface, m.state, outbox.text, outbox.shown_at,
+        SELECT m.id, m.chat_id, m.user_id, m.interface, m.state, m.no_room, outbox.text, outbox.shown_at,
             CASE WHEN m.segments IS NULL THEN m.declared_seconds ELSE cut.seconds END AS seconds,
             coalesce(cut.decoded, 0) AS decoded, coalesce(cut.running, '[]') AS running
         FROM messages AS m JOIN outbox ON outbox.message = m.id AND outbox.part = 0,

@@ -55,6 +55,8 @@ class Statuses:
 
     def text(self, row: Status, queue: Queue) -> str:
         """Return what the status message of a recording should say now."""
+        if row.state == "received" and row.no_room:
+            return texts.say("no_room", row.interface)
         outlook = queue.outlooks.get(row.id)
         if row.state == "transcribing":
             return self._progress(row, queue, outlook)

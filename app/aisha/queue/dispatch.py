@@ -1,7 +1,5 @@
 """Gives jobs from PostgreSQL to Redis: few at a time, and fairly among users."""
 
-import asyncio
-
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
@@ -12,6 +10,7 @@ from aisha.database import jobs, locks, messages, workers
 from aisha.database.connect import Pool
 from aisha.database.jobs import Dispatch, Lane
 from aisha.lanes import LANES, lane_depth, queues
+from aisha.threads import Threads
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +35,7 @@ class Dispatcher:
     def __init__(self, pool: Pool, redis: Redis) -> None:
         self._pool = pool
         self._queues = dict(zip(LANES, queues(redis), strict=True))
+        self._threads = Threads("dispatch")
 
     async def step(self) -> None:
         """Fill every lane."""
@@ -54,7 +54,7 @@ class Dispatcher:
 
     async def _enqueue(self, queue: Queue, taken: list[Dispatch]) -> None:
         try:
-            await asyncio.to_thread(_enqueue_all, queue, taken)
+            await self._threads.run(_enqueue_all, queue, taken)
         except RedisError as error:
             log.warning("Redis took no jobs; the reconciler will give them again", error=str(error))
         metrics.DISPATCHED.labels(queue.name).inc(len(taken))

@@ -49,6 +49,8 @@ def example(kind: Any) -> Any:
     if is_dataclass(kind):
         hints = get_type_hints(kind)
         return kind(**{field.name: example(hints[field.name]) for field in fields(kind)})  # type: ignore[operator]
+    if arguments and is_dataclass(arguments[0]):
+        return [example(arguments[0])]
     return {} if origin is dict else ["1"] if arguments == (str,) else [1]
 
 

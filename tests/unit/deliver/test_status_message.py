@@ -20,7 +20,7 @@ WORKERS = Workers(shared=2, short_only=1, depth=4, pace={"short": 0.5, "long": 0
 
 
 def status(message: int = 1, **row: Any) -> Status:
-    found = {"state": "stored", "text": "", "seconds": None, "decoded": 0.0, "running": [], "interface": "en"}
+    found = {"state": "stored", "no_room": False, "text": "", "seconds": None, "decoded": 0.0, "running": [], "interface": "en"}
     return Status(**{"id": message, "chat_id": 1, "user_id": 1, "shown_at": NOW, **found, **row})
 
 
@@ -48,6 +48,8 @@ def queue(ahead: int = 0, ends: float = 30, first: bool = True) -> Queue:
          "🎧 Listening… 95 %, about 30 s left"),
         ({"state": "transcribing", "running": [[None, 5.0, "short"]]}, queue(), "🎧 Listening…"),
         ({"state": "transcribing", "decoded": 90.0}, queue(), "🎧 Listening… 1 min 30 s so far"),
+        ({"state": "received", "no_room": True}, queue(3), texts.say("no_room", "en")),
+        ({"no_room": True}, queue(3), "⏳ In the queue, 3 ahead of you, about 30 s left…"),
     ],
 )  # fmt: skip
 def test_a_status_tells_the_place_in_the_queue_and_then_the_progress(
