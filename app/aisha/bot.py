@@ -25,6 +25,7 @@ from aisha.database.statement import Stage
 from aisha.deliver.answer import compose_all
 from aisha.deliver.sender import Sender
 from aisha.deliver.status import refresh_statuses
+from aisha.erasing import Eraser
 from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
 from aisha.lanes import connect as connect_redis
@@ -32,7 +33,7 @@ from aisha.loops import forever, stop_signal, until
 from aisha.objects import Objects
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
 from aisha.queue.reconcile import Reconciler
-from aisha.receive import commands, languages, others, recordings
+from aisha.receive import commands, languages, others, privacy, recordings
 from aisha.receive.backlog import caught_up
 from aisha.receive.inbox import Handler
 from aisha.receive.mode import Agreement
@@ -52,6 +53,7 @@ RECONCILE_SECONDS = 2
 STATUS_SECONDS = 3
 IDLE_SECONDS = 2
 RETENTION_SECONDS = 3600
+ERASE_SECONDS = 10
 NEEDED = ("bot_token", "database_url", "redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key")
 NEEDED_BY_WEBHOOK = ("webhook_url", "webhook_secret")
 
@@ -169,10 +171,16 @@ class BotProcess:
     def _chores(self, pool: Pool, lease: Lease) -> list[asyncio.Task[None]]:
         """Start the periodic work that one bot at a time does."""
         reconciler = Reconciler(pool, self._redis)
-        chores: list[tuple[str, Callable[[], Awaitable[Any]], float]] = [
-            ("reconcile", reconciler.step, RECONCILE_SECONDS),
-            ("status", lambda: refresh_statuses(pool), STATUS_SECONDS),
-            ("retention", lambda: forget_old(pool), RETENTION_SECONDS),
+        eraser = Eraser(pool, self._redis, self._objects)
+
+        def after(seconds: float) -> Callable[[], Awaitable[None]]:
+            return lambda: asyncio.sleep(seconds)
+
+        chores: list[tuple[str, Callable[[], Awaitable[Any]], Callable[[], Awaitable[None]]]] = [
+            ("reconcile", reconciler.step, after(RECONCILE_SECONDS)),
+            ("status", lambda: refresh_statuses(pool), after(STATUS_SECONDS)),
+            ("retention", lambda: forget_old(pool, self._settings.keep_days), after(RETENTION_SECONDS)),
+            ("erase", eraser.step, lambda: self._wakeups.wait("erase", ERASE_SECONDS)),
         ]
 
         def mine(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[None]]:
@@ -182,12 +190,7 @@ class BotProcess:
 
             return when_taken
 
-        def after(seconds: float) -> Callable[[], Awaitable[None]]:
-            return lambda: asyncio.sleep(seconds)
-
-        return [
-            asyncio.create_task(forever(name, mine(step), after(seconds))) for name, step, seconds in chores
-        ]
+        return [asyncio.create_task(forever(name, mine(step), wait)) for name, step, wait in chores]
 
     def _lease(self, name: str, wanted: Callable[[Connection], Awaitable[bool]]) -> Lease:
         lease = Lease(name, self._presence.id, lambda: self._presence.valid, wanted)
@@ -236,7 +239,9 @@ class BotProcess:
 def dispatcher(loaded: Settings) -> Dispatcher:
     """Return aiogram's dispatcher with every router, in the order in which they are asked."""
     result = Dispatcher(settings=loaded, disable_fsm=True)
-    result.include_routers(recordings.router, commands.router, languages.router, others.router)
+    result.include_routers(
+        recordings.router, commands.router, privacy.router, languages.router, others.router
+    )
     return result
 
 

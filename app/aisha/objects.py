@@ -110,6 +110,11 @@ class Objects:
         """Delete an object; one that is not there is no error."""
         self._client.remove_object(self._bucket, key)
 
+    def remove_below(self, prefix: str) -> None:
+        """Delete every object whose key begins so."""
+        for found in self._client.list_objects(self._bucket, prefix, recursive=True):
+            self._client.remove_object(self._bucket, found.object_name)
+
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:
     """Return a context that trusts the system's CAs and the one in `ca_file`."""

@@ -102,6 +102,16 @@ class Settings(BaseSettings):
         description="Maximum size of a file, in bytes. Default: 20 MiB with Telegram's cloud, else 2000 MiB.",
     )
     max_duration: int = Field(4 * 3600, gt=0, description="Maximum duration of a recording, in seconds.")
+    keep_days: int = Field(
+        365,
+        gt=0,
+        description="Days after which a delivered message, its text and its words are deleted.",
+    )
+    privacy_notice: str | None = Field(
+        None,
+        max_length=2000,
+        description="Your own words at the end of /privacy: who runs this bot, and how to reach you.",
+    )
     concurrency: int | None = Field(
         None, gt=0, description="Number of jobs that a worker host does at once. Default: one per core."
     )

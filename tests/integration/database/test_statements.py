@@ -10,13 +10,25 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
-from aisha.database import bots, chats, inbox, jobs, leases, locks, messages, outbox, receiving, workers
+from aisha.database import (
+    bots,
+    chats,
+    erasures,
+    inbox,
+    jobs,
+    leases,
+    locks,
+    messages,
+    outbox,
+    receiving,
+    workers,
+)
 from aisha.database.connect import BlockingConnection, connect, connect_async
 from aisha.database.migrate import migrate
 from aisha.database.statement import Statement
 from aisha_embedded.services import Services, erase
 
-ROOMS = (messages, jobs, outbox, inbox, chats, workers, bots, leases, receiving, locks)
+ROOMS = (messages, jobs, outbox, inbox, chats, workers, bots, leases, receiving, locks, erasures)
 PLAIN: dict[Any, Any] = {
     int: 1,
     float: 1.0,
@@ -71,6 +83,7 @@ def fill(connection: BlockingConnection) -> None:
     connection.run(bots.join("2", "polling"))
     connection.run(leases.take({**PLAIN[leases.Values]}))
     connection.run(receiving.record_mode("polling"))
+    connection.run(erasures.add(2, 2, "en", 1))
 
 
 @pytest.fixture(scope="module")
