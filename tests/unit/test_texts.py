@@ -59,7 +59,9 @@ def test_a_file_that_cannot_be_transcribed_ends_with_an_outcome_of_its_own(error
 
 def test_the_commands_are_the_same_in_every_language() -> None:
     assert set(texts.COMMANDS) == LANGUAGES
-    assert all(list(described) == ["language", "help", "privacy", "forget"] for described in texts.COMMANDS.values())
+    assert all(
+        list(described) == ["language", "help", "privacy", "forget"] for described in texts.COMMANDS.values()
+    )
 
 
 @pytest.mark.parametrize("command", texts.COMMANDS["en"])

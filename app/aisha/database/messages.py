@@ -99,7 +99,7 @@ class Unpacked:
 
     id: int
     text: str
-    words: list[Any]
+    words: list[list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +248,7 @@ def transcribed(
     outcome: Outcome,
     *,
     text: str | None = None,
-    words: list[Any] | None = None,
+    words: list[list[Any]] | None = None,
     seconds: float | None = None,
     complete: bool = True,
     error: str | None = None,
@@ -342,11 +342,11 @@ def with_words(after: int, limit: int) -> Statement[Unpacked]:
     )
 
 
-def pack_words(message: int, text: str, words: list[Any]) -> Statement[None]:
+def pack_words(message: Unpacked) -> Statement[None]:
     """Replace the words by their times."""
     return Statement(
         "UPDATE messages SET words = NULL, times = %(times)s WHERE id = %(id)s AND text = %(text)s",
-        {"id": message, "text": text, "times": pack(text, words)},
+        {"id": message.id, "text": message.text, "times": pack(message.text, message.words)},
     )
 
 

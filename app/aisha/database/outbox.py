@@ -358,7 +358,7 @@ def withdraw(erasure: Erasure, text: str) -> Statement[None]:
         f"""
         UPDATE outbox SET text = %(text)s, final = true, markup = NULL, version = version + 1 FROM messages
         WHERE messages.id = outbox.message AND {erasure.covers("messages")}
-        AND (NOT final OR shown < version) AND text <> %(text)s
+        AND (NOT final OR shown < version) AND outbox.text <> %(text)s
         """,
         {**erasure.values, "text": text},
         wakes=("send",),

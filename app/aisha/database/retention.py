@@ -38,5 +38,5 @@ async def _pack_words(connection: Connection) -> None:
     after = 0
     while rows := await connection.all(messages.with_words(after, BATCH)):
         for row in rows:
-            await connection.run(messages.pack_words(row.id, row.text, row.words))
+            await connection.run(messages.pack_words(row))
         after = rows[-1].id
