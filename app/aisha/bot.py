@@ -24,6 +24,7 @@ from aisha.database.statement import Stage
 from aisha.deliver.answer import compose_all
 from aisha.deliver.sender import Sender
 from aisha.deliver.status import Statuses
+from aisha.erasing import Eraser
 from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
 from aisha.lanes import ONCE
@@ -34,7 +35,7 @@ from aisha.probe import Probe
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
 from aisha.queue.reconcile import Reconciler
 from aisha.quick_aiogram import without_threads
-from aisha.receive import commands, languages, others, recordings
+from aisha.receive import commands, languages, others, privacy, recordings
 from aisha.receive.backlog import caught_up
 from aisha.receive.inbox import Handler
 from aisha.receive.mode import Agreement
@@ -57,6 +58,7 @@ STATUS_SECONDS = 3
 IDLE_SECONDS = 2
 RETENTION_SECONDS = 3600
 REMOVE_SECONDS = 60
+ERASE_SECONDS = 10
 NEEDED = ("bot_token", "database_url", "redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key")
 NEEDED_BY_WEBHOOK = ("webhook_url", "webhook_secret")
 
@@ -181,11 +183,18 @@ class BotProcess:
     def _chores(self, pool: Pool, lease: Lease) -> list[asyncio.Task[None]]:
         """Start the periodic work that one bot at a time does."""
         reconciler, statuses = Reconciler(pool, self._redis), Statuses()
-        chores: list[tuple[str, Callable[[], Awaitable[Any]], float]] = [
-            ("reconcile", reconciler.step, RECONCILE_SECONDS),
-            ("status", lambda: statuses.refresh(pool), STATUS_SECONDS),
-            ("retention", lambda: forget_old(pool), RETENTION_SECONDS),
-            ("remove", Remover(pool, self._objects, self._settings).step, REMOVE_SECONDS),
+        eraser = Eraser(pool, self._redis, self._objects)
+        remover = Remover(pool, self._objects, self._settings)
+
+        def after(seconds: float) -> Callable[[], Awaitable[None]]:
+            return lambda: asyncio.sleep(seconds)
+
+        chores: list[tuple[str, Callable[[], Awaitable[Any]], Callable[[], Awaitable[None]]]] = [
+            ("reconcile", reconciler.step, after(RECONCILE_SECONDS)),
+            ("status", lambda: statuses.refresh(pool), after(STATUS_SECONDS)),
+            ("retention", lambda: forget_old(pool, self._settings.keep_days), after(RETENTION_SECONDS)),
+            ("remove", remover.step, after(REMOVE_SECONDS)),
+            ("erase", eraser.step, lambda: self._wakeups.wait("erase", ERASE_SECONDS)),
         ]
 
         def mine(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[None]]:
@@ -195,12 +204,7 @@ class BotProcess:
 
             return when_taken
 
-        def after(seconds: float) -> Callable[[], Awaitable[None]]:
-            return lambda: asyncio.sleep(seconds)
-
-        return [
-            asyncio.create_task(forever(name, mine(step), after(seconds))) for name, step, seconds in chores
-        ]
+        return [asyncio.create_task(forever(name, mine(step), wait)) for name, step, wait in chores]
 
     def _lease(self, name: str, wanted: Callable[[Connection], Awaitable[bool]]) -> Lease:
         lease = Lease(name, self._presence.id, lambda: self._presence.valid, wanted)
@@ -250,7 +254,9 @@ class BotProcess:
 def dispatcher(loaded: Settings) -> Dispatcher:
     """Return aiogram's dispatcher with every router, in the order in which they are asked."""
     result = Dispatcher(settings=loaded, rights=Rights(), disable_fsm=True)
-    result.include_routers(recordings.router, commands.router, languages.router, others.router)
+    result.include_routers(
+        recordings.router, commands.router, privacy.router, languages.router, others.router
+    )
     without_threads(result)
     return result
 

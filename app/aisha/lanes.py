@@ -6,6 +6,7 @@ from redis import Redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 from rq import Queue
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from aisha.database.jobs import Lane
@@ -34,8 +35,6 @@ def lane_depth(capacity: int) -> int:
     return max(2 * capacity, LEAST_DEPTH)
 
 
-def connect(settings: Settings) -> Redis:
-    """Return a client that notices a dead server within seconds."""
 ONCE: dict[str, Any] = {
     "socket_connect_timeout": 2,
     "socket_timeout": 2,
@@ -61,3 +60,17 @@ def connect(settings: Settings, **options: Any) -> Redis:
 def queues(redis: Redis, lanes: tuple[Lane, ...] = LANES) -> list[Queue]:
     """Return the RQ queues of these lanes."""
     return [Queue(lane, connection=redis, serializer=JSONSerializer) for lane in lanes]
+
+
+def rq_id(job: int, dispatches: int) -> str:
+    """Return the RQ id of one dispatch of a job; each dispatch has its own."""
+    return f"{job}-{dispatches}"
+
+
+def take_out(redis: Redis, ids: list[str]) -> None:
+    """Remove jobs from every lane, whether they wait there or not."""
+    for queue in queues(redis):
+        for name in ids:
+            queue.remove(name)
+    if ids:
+        redis.delete(*map(Job.key_for, ids))

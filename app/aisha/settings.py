@@ -152,6 +152,16 @@ class Settings(BaseSettings):
         description="Seconds for which a file that Telegram does not have is asked for again: it says that a file is"
         " gone, or unavailable for the moment, in the same words.",
     )
+    keep_days: int = Field(
+        365,
+        gt=0,
+        description="Days after which a delivered message, its text and its words are deleted.",
+    )
+    privacy_notice: str | None = Field(
+        None,
+        max_length=2000,
+        description="Your own words at the end of /privacy: who runs this bot, and how to reach you.",
+    )
     concurrency: int | None = Field(
         None, gt=0, description="Number of jobs that a worker host does at once. Default: one per core."
     )

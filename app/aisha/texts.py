@@ -21,12 +21,14 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "en": "I turn speech into text: voice messages, video notes, audio, video, files with sound, up to {size} and "
         "{duration}. In a group, add me and I will reply to each recording; to music only if you ask.\n\n"
         "Language of speech: {language}. Commands:\n/language – choose the language of speech\n"
-        "/transcribe – write down the recording that you reply to\n/help – this text\n\n"
+        "/transcribe – write down the recording that you reply to\n/privacy – what I keep, and how long\n"
+        "/forget – delete everything of yours\n/help – this text\n\n"
         "Recordings are processed on this bot's own server and are sent to no one else.",
         "ru": "Я превращаю речь в текст: голосовые сообщения, кружки, аудио, видео и файлы со звуком, до {size} и "
         "{duration}. Добавьте меня в группу, и я отвечу на каждую запись; на музыку — только по просьбе.\n\n"
         "Язык речи: {language}. Команды:\n/language – выбрать язык речи\n"
-        "/transcribe – записать текстом запись, на которую вы отвечаете\n/help – этот текст\n\n"
+        "/transcribe – записать текстом запись, на которую вы отвечаете\n/privacy – что я храню и как долго\n"
+        "/forget – удалить всё ваше\n/help – этот текст\n\n"
         "Записи обрабатываются на собственном сервере бота и никому больше не передаются.",
     },
     "language": {
@@ -165,6 +167,55 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "en": "Something went wrong on my side and I could not finish this recording. Please send it again later.",
         "ru": "У меня что-то сломалось, и закончить с этой записью не удалось. Пришлите её позже ещё раз.",
     },
+    "privacy": {
+        "en": "What I keep, and for how long:\n"
+        "• a recording: until a day after its answer\n"
+        "• its text, with the times of the words and who sent it where: {days}\n"
+        "• what else you send me, such as commands, as Telegram delivered it: a week\n"
+        "• the language you have chosen: until you have it deleted\n\n"
+        "All of it is on the servers of whoever runs this bot, in a database and a file store, and is given to no one "
+        "else. Recordings are transcribed there too. Backups of the database may keep texts until newer ones replace "
+        "them.\n\n/forget deletes everything of yours at once.",
+        "ru": "Что я храню и как долго:\n"
+        "• запись: до следующего дня после ответа\n"
+        "• её текст с временем каждого слова и то, кто и где её прислал: {days}\n"
+        "• остальное, что вы мне пишете, например команды, в том виде, в каком это передал Telegram: неделю\n"
+        "• выбранный вами язык: пока вы не попросите его удалить\n\n"
+        "Всё это лежит на серверах того, кто держит этого бота, в базе данных и в файловом хранилище, и никому больше "
+        "не передаётся. Там же записи и распознаются. В резервных копиях базы тексты могут оставаться, пока их не "
+        "сменят новые копии.\n\n/forget сразу удаляет всё ваше.",
+    },
+    "forget": {
+        "en": "Shall I delete everything of yours, from this chat and all others: recordings, texts, commands and the "
+        "language you chose? What is under way will not be answered. My messages in Telegram stay until you delete "
+        "them there.",
+        "ru": "Удалить всё ваше из этого чата и всех остальных: записи, тексты, команды и выбранный язык? То, что ещё "
+        "в работе, останется без ответа. Мои сообщения в Telegram останутся, пока вы не удалите их там сами.",
+    },
+    "forget_yes": {"en": "Delete everything", "ru": "Удалить всё"},
+    "forget_no": {"en": "Keep it", "ru": "Оставить"},
+    "forgetting": {"en": "Deleting…", "ru": "Удаляю…"},
+    "forgotten": {
+        "en": "Everything of yours has been deleted.",
+        "ru": "Всё ваше удалено.",
+    },
+    "withdrawn": {
+        "en": "Deleted, as its sender asked.",
+        "ru": "Удалено по просьбе отправителя.",
+    },
+    "not_forgotten": {"en": "Nothing was deleted.", "ru": "Ничего не удалено."},
+    "forget_not_yours": {
+        "en": "Only who asked may answer this. Write /forget yourself.",
+        "ru": "Ответить может только тот, кто спросил. Напишите /forget сами.",
+    },
+    "forget_again": {
+        "en": "This question is over. Write /forget again.",
+        "ru": "Вопрос закрыт. Напишите /forget снова.",
+    },
+    "forget_anonymous": {
+        "en": "Write /forget in your own name, or in our private chat: I cannot see whose things to delete.",
+        "ru": "Напишите /forget от своего имени или в личном чате: мне не видно, чьё удалять.",
+    },
 }
 
 COMMANDS: dict[Interface, dict[str, str]] = {
@@ -172,11 +223,15 @@ COMMANDS: dict[Interface, dict[str, str]] = {
         "language": "choose the language of speech",
         "transcribe": "write down the recording that you reply to",
         "help": "what I can do",
+        "privacy": "what I keep, and how long",
+        "forget": "delete everything of yours",
     },
     "ru": {
         "language": "выбрать язык речи",
         "transcribe": "записать текстом запись, на которую вы отвечаете",
         "help": "что я умею",
+        "privacy": "что я храню и как долго",
+        "forget": "удалить всё ваше",
     },
 }
 
@@ -229,3 +284,11 @@ def duration(seconds: float, language: str) -> str:
     units = ("ч", "мин", "с") if language == "ru" else ("h", "min", "s")
     parts = [(hours, units[0]), (minutes, units[1]), (left if not hours else 0, units[2])]
     return " ".join(f"{count} {unit}" for count, unit in parts if count) or f"0 {units[2]}"
+
+
+def days(count: int, language: str) -> str:
+    """Return a number of days in words."""
+    if language == "ru":
+        few = count % 10 in (2, 3, 4) and count % 100 not in (12, 13, 14)
+        return f"{count} {'день' if count % 10 == 1 and count % 100 != 11 else 'дня' if few else 'дней'}"
+    return f"{count} day{'s' if count > 1 else ''}"

@@ -13,6 +13,7 @@ from aisha.database import inbox, jobs, messages, outbox
 from aisha.database.connect import LOST, connect
 from aisha.database.messages import Message
 from aisha.database.statement import Statement
+from aisha.database.timing import unpack
 from aisha.errors import AishaError
 
 STEPS = ("received", "stored", "queued", "started", "transcribed", "answered", "delivered")
@@ -31,7 +32,7 @@ def collect(url: str, message: str | None) -> dict[str, Any]:
             if not row:
                 raise AishaError(f"no message {message or 'yet'}; `aisha status` counts the messages")
             return {
-                "message": asdict(row),
+                "message": _with_words(row),
                 "inbox": connection.one(inbox.story(row.update_id)),
                 "jobs": [asdict(job) for job in connection.all(jobs.of(row.id))],
                 "outbox": [asdict(sent) for sent in connection.all(outbox.of(row.id))],
@@ -42,6 +43,14 @@ def collect(url: str, message: str | None) -> dict[str, Any]:
         ) from None
     except LOST as error:
         raise settings.unreachable(error) from None
+
+
+def _with_words(row: Message) -> dict[str, Any]:
+    """Return the columns, the words as `[text, start, end, confidence]` however they are kept."""
+    found = asdict(row)
+    if times := found.pop("times"):
+        found["words"] = unpack(row.text or "", times)
+    return found
 
 
 def _asked(message: str | None) -> Statement[Message]:

@@ -21,6 +21,7 @@ from aisha_embedded.services import erase
 REPOSITORY = Path(__file__).parents[2]
 VOICES = 60
 VOICE_SECONDS = 5
+SETTLE_SECONDS, IDLE_SECONDS = 45, 60
 
 
 def ready() -> Iterator[dict[str, Any]]:
@@ -95,6 +96,30 @@ def _one_answer(tree: Tree, telegram: Telegram, chat: int, voice: Path) -> tuple
         row = connection.execute("SELECT decode_seconds FROM jobs ORDER BY id DESC LIMIT 1").fetchone()
     assert row
     return answered - arrived, row[0]
+
+
+def idle() -> Iterator[dict[str, Any]]:
+    """Measure how much of one core all processes of `aisha run` take while nobody writes."""
+    with tempfile.TemporaryDirectory(prefix="aisha-") as folder, running(Path(folder)) as (tree, telegram):
+        chat = telegram.person("Bench")
+        telegram.answer(chat, telegram.send_file(chat, next(voices(Path(folder)))))
+        time.sleep(SETTLE_SECONDS)
+        before, began = _cpu_seconds(tree), time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        after, took = _cpu_seconds(tree), time.monotonic() - began
+    shares = {role: 100 * (after[role] - before.get(role, 0.0)) / took for role in after}
+    for role, share in sorted(shares.items(), key=lambda item: -item[1]):
+        yield figure(f"idle_{role}", share, "%", f"of one core, over {took:.0f} s")
+    yield figure("idle_all", sum(shares.values()), "%", f"of one core, over {took:.0f} s")
+
+
+def _cpu_seconds(tree: Tree) -> dict[str, float]:
+    """Return the processor time of all processes so far, by what they are."""
+    found: dict[str, float] = {}
+    for process in tree.processes():
+        times, role = process.cpu_times(), _role(process)
+        found[role] = found.get(role, 0.0) + times.user + times.system
+    return found
 
 
 def large_video() -> Iterator[dict[str, Any]]:
@@ -176,4 +201,4 @@ class running:  # noqa: N801 - reads as a word of the with statement
         erase(self._tree.data_dir)
 
 
-FIGURES: tuple[Callable[[], Iterator[dict[str, Any]]], ...] = (ready, answer, large_video)
+FIGURES: tuple[Callable[[], Iterator[dict[str, Any]]], ...] = (ready, answer, idle, large_video)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from psycopg.rows import class_row, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
+from aisha.database.erasures import Erasure
 from aisha.database.statement import Statement, columns
 
 State = Literal["waiting", "queued", "started", "done"]
@@ -89,6 +90,8 @@ class Open:
     elapsed: float
     since: float
     uncut: bool
+
+
 SERVER_BEGAN = "greatest(pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter))"
 
 
@@ -342,6 +345,29 @@ def open_by_lane() -> Statement[dict[str, Any]]:
     return Statement(
         "SELECT lane, state, count(*) FROM jobs WHERE state <> 'done' GROUP BY 1, 2 ORDER BY 1, 2",
         rows=dict_row,
+    )
+
+
+def empty() -> Statement[None]:
+    """Empty the transcripts of segments that are joined."""
+    return Statement(
+        """
+        UPDATE jobs SET transcript = NULL FROM messages WHERE messages.id = jobs.message AND transcript IS NOT NULL
+        AND messages.state IN ('transcribed', 'delivered', 'undeliverable')
+        """
+    )
+
+
+def cancel(erasure: Erasure) -> Statement[None]:
+    """End all jobs of a person's messages."""
+    return Statement(
+        f"""
+        UPDATE jobs SET state = 'done', finished_at = coalesce(finished_at, now()), transcript = NULL, error = NULL
+        FROM messages WHERE messages.id = jobs.message AND {erasure.covers("messages")}
+        AND (jobs.state <> 'done' OR transcript IS NOT NULL)
+        """,
+        erasure.values,
+        wakes=("dispatch",),
     )
 
 

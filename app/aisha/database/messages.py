@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from psycopg.rows import class_row, dict_row, tuple_row
-from psycopg.types.json import Jsonb
 
+from aisha.database.erasures import Erasure
 from aisha.database.statement import Statement, columns
+from aisha.database.timing import pack
 from aisha.outcomes import Outcome
 
 State = Literal["received", "stored", "transcribing", "transcribed", "delivered", "undeliverable"]
@@ -61,6 +62,9 @@ class Message:
     track: int | None
     tracks: int | None
     thread_id: int | None
+    no_room: bool
+    object_removed_at: datetime | None
+    times: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +130,24 @@ class Removable:
     was_cut: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    """A text whose words still stand beside it as JSON."""
+
+    id: int
+    text: str
+    words: list[list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A message that is to be erased, and whether somebody else has sent the same recording (`shared`)."""
+
+    id: int
+    object_key: str | None
+    shared: bool
+
+
 def accept(received: Received) -> Statement[int]:
     """Add a message and return its id; no row when it was accepted before."""
     given = asdict(received)
@@ -176,7 +198,7 @@ def copy_known(
     return Statement(
         f"""
         UPDATE messages SET state = 'transcribed', transcribed_at = now(), outcome = known.outcome,
-            text = known.text, words = known.words, audio_seconds = known.audio_seconds,
+            text = known.text, words = known.words, times = known.times, audio_seconds = known.audio_seconds,
             complete = known.complete, object_key = known.object_key, track = known.track, tracks = known.tracks
         FROM (SELECT * FROM messages WHERE {same} AND language = %(language)s AND id <> %(id)s
               AND outcome IN ('speech', 'silence', 'no_speech', 'too_short', 'unreadable', 'no_sound', 'empty')
@@ -345,7 +367,7 @@ def transcribed(
     outcome: Outcome,
     *,
     text: str | None = None,
-    words: list[Any] | None = None,
+    words: list[list[Any]] | None = None,
     seconds: float | None = None,
     complete: bool = True,
     error: str | None = None,
@@ -354,14 +376,14 @@ def transcribed(
     return Statement(
         """
         UPDATE messages SET state = 'transcribed', transcribed_at = now(), outcome = %(outcome)s, text = %(text)s,
-            words = %(words)s, audio_seconds = %(seconds)s, complete = %(complete)s, error = %(error)s
+            times = %(times)s, audio_seconds = %(seconds)s, complete = %(complete)s, error = %(error)s
         WHERE id = %(id)s AND state IN ('stored', 'transcribing')
         """,
         {
             "id": message,
             "outcome": outcome,
             "text": text,
-            "words": None if words is None else Jsonb(words),
+            "times": pack(text, words) if text and words else None,
             "seconds": seconds,
             "complete": complete,
             "error": error,
@@ -425,6 +447,78 @@ def delivered(message: int) -> Statement[float]:
         """,
         {"id": message},
     )
+
+
+def with_words(after: int, limit: int) -> Statement[Unpacked]:
+    """Select messages above `after` whose words the release before has written, or this one's predecessors."""
+    return Statement(
+        f"""
+        SELECT {columns(Unpacked)} FROM messages WHERE id > %(after)s AND words IS NOT NULL AND text IS NOT NULL
+        ORDER BY id LIMIT %(limit)s
+        """,
+        {"after": after, "limit": limit},
+        class_row(Unpacked),
+    )
+
+
+def pack_words(message: Unpacked) -> Statement[None]:
+    """Replace the words by their times."""
+    return Statement(
+        "UPDATE messages SET words = NULL, times = %(times)s WHERE id = %(id)s AND text = %(text)s",
+        {"id": message.id, "text": message.text, "times": pack(message.text, message.words)},
+    )
+
+
+def expire(days: int, limit: int) -> Statement[None]:
+    """Delete messages that ended so many days ago, and with them their jobs and the bot's own messages."""
+    return Statement(
+        """
+        DELETE FROM messages WHERE id IN (
+            SELECT id FROM messages
+            WHERE state IN ('delivered', 'undeliverable') AND received_at < now() - make_interval(days => %(days)s)
+                AND coalesce(delivered_at, transcribed_at, received_at) < now() - make_interval(days => %(days)s)
+            LIMIT %(limit)s)
+        """,
+        {"days": days, "limit": limit},
+    )
+
+
+def cancel(erasure: Erasure) -> Statement[None]:
+    """End what is under way of a person, and empty what has ended; no repeat is answered from it any more."""
+    return Statement(
+        f"""
+        UPDATE messages SET state = 'delivered', outcome = NULL, text = NULL, words = NULL, times = NULL,
+            file_name = NULL, error = NULL
+        WHERE {erasure.covers("messages")} AND (state <> 'delivered' OR outcome IS NOT NULL)
+        """,
+        erasure.values,
+    )
+
+
+def forgotten(erasure: Erasure, besides: list[int], limit: int) -> Statement[Forgotten]:
+    """Select messages to erase, of which Telegram shows no status any more."""
+    return Statement(
+        f"""
+        SELECT id, object_key, EXISTS (
+            SELECT FROM messages AS others
+            WHERE others.object_key = messages.object_key AND NOT ({erasure.covers("others")})) AS shared
+        FROM messages WHERE {erasure.covers("messages")} AND NOT id = ANY(%(besides)s) AND NOT EXISTS (
+            SELECT FROM outbox WHERE message = messages.id AND shown < version AND failed_at IS NULL)
+        ORDER BY id LIMIT %(limit)s
+        """,
+        {**erasure.values, "besides": besides, "limit": limit},
+        class_row(Forgotten),
+    )
+
+
+def unforgotten(erasure: Erasure) -> Statement[int]:
+    """Count the messages that are still to be erased."""
+    return Statement(f"SELECT count(*) FROM messages WHERE {erasure.covers('messages')}", erasure.values)
+
+
+def erase(messages: list[int]) -> Statement[None]:
+    """Delete messages, and with them their jobs and the bot's own messages about them."""
+    return Statement("DELETE FROM messages WHERE id = ANY(%(ids)s)", {"ids": messages})
 
 
 def undeliverable(message: int | None, error: str, *, final: bool) -> Statement[None]:

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from aisha.database import jobs, messages
+from aisha.database.erasures import Erasure
 from aisha.database.statement import Statement, columns
 
 SUPERGROUPS = -1_000_000_000_000
@@ -263,11 +264,11 @@ def never_sent(row: int, sending_at: datetime | None) -> Statement[None]:
 
 
 def shown(row: int, version: int, sent_id: int) -> Statement[None]:
-    """Record that Telegram shows this version of a row as that message."""
+    """Record that Telegram shows this version of a row as that message; its text is then of no more use."""
     return Statement(
         """
         UPDATE outbox SET shown = %(version)s, sent_id = %(sent_id)s, sending_at = NULL, shown_at = now(), error = NULL,
-            attempts = 0, barred = false
+            attempts = 0, barred = false, text = CASE WHEN final AND version = %(version)s THEN '' ELSE text END
         WHERE id = %(id)s
         """,
         {"id": row, "version": version, "sent_id": sent_id},
@@ -369,6 +370,82 @@ def unsent() -> Statement[int]:
     """Count the rows whose newest version is not shown."""
     sql = "SELECT count(*) FROM outbox WHERE shown < version AND failed_at IS NULL"
     return Statement(sql)
+
+
+def empty(limit: int) -> Statement[None]:
+    """Empty texts that the release before has shown, and those that Telegram has refused for a week."""
+    return Statement(
+        """
+        UPDATE outbox SET text = '' WHERE id IN (
+            SELECT id FROM outbox WHERE text <> '' AND final
+                AND (shown = version OR failed_at < now() - interval '7 days')
+            LIMIT %(limit)s)
+        """,
+        {"limit": limit},
+    )
+
+
+def offering(chat_id: int, sent_id: int, data: str) -> Statement[int]:
+    """Select the row that Telegram shows as that message, if it has a button with this callback data."""
+    return Statement(
+        """
+        SELECT id FROM outbox WHERE chat_id = %(chat_id)s AND sent_id = %(sent_id)s
+        AND jsonb_path_exists(markup, '$.**.callback_data ? (@ == $data)', jsonb_build_object('data', %(data)s::text))
+        """,
+        {"chat_id": chat_id, "sent_id": sent_id, "data": data},
+    )
+
+
+def announce(row: int, text: str) -> Statement[None]:
+    """Replace a message's text and remove its buttons."""
+    return Statement(
+        "UPDATE outbox SET text = %(text)s, markup = NULL, version = version + 1 WHERE id = %(id)s",
+        {"id": row, "text": text},
+        wakes=("send",),
+    )
+
+
+def cancel(erasure: Erasure) -> Statement[None]:
+    """Delete what a person was to be sent about recordings and that was not sent."""
+    return Statement(
+        f"""
+        DELETE FROM outbox USING messages WHERE messages.id = outbox.message AND {erasure.covers("messages")}
+        AND sent_id IS NULL AND sending_at IS NULL
+        """,
+        erasure.values,
+    )
+
+
+def withdraw(erasure: Erasure, text: str) -> Statement[None]:
+    """Replace the statuses and half-shown answers of a person's recordings."""
+    return Statement(
+        f"""
+        UPDATE outbox SET text = %(text)s, final = true, markup = NULL, version = version + 1 FROM messages
+        WHERE messages.id = outbox.message AND {erasure.covers("messages")}
+        AND (NOT final OR shown < version) AND outbox.text <> %(text)s
+        """,
+        {**erasure.values, "text": text},
+        wakes=("send",),
+    )
+
+
+def erase(erasure: Erasure) -> Statement[None]:
+    """Delete what was said in a person's private chat, and to that person in groups."""
+    return Statement(
+        """
+        DELETE FROM outbox WHERE created_at <= %(asked_at)s AND id NOT IN (SELECT notice FROM erasures)
+        AND (chat_id = %(user_id)s OR message IS NULL AND (asked_by = %(user_id)s OR EXISTS (
+            SELECT FROM inbox WHERE inbox.chat_id = outbox.chat_id AND inbox.message_id = outbox.reply_to
+            AND jsonb_path_exists(inbox.update, '$.message.from ? (@.id == $id)',
+                                  jsonb_build_object('id', %(user_id)s)))))
+        """,
+        erasure.values,
+    )
+
+
+def delete(row: int) -> Statement[None]:
+    """Delete a row."""
+    return Statement("DELETE FROM outbox WHERE id = %(id)s", {"id": row})
 
 
 def forget() -> Statement[None]:

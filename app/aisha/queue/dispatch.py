@@ -9,7 +9,7 @@ from aisha import metrics
 from aisha.database import jobs, locks, messages, workers
 from aisha.database.connect import Pool
 from aisha.database.jobs import Dispatch, Lane
-from aisha.lanes import LANES, lane_depth, queues
+from aisha.lanes import LANES, lane_depth, queues, rq_id
 from aisha.threads import Threads
 
 log = structlog.get_logger(__name__)
@@ -60,11 +60,6 @@ class Dispatcher:
         metrics.DISPATCHED.labels(queue.name).inc(len(taken))
 
 
-def rq_id(job: Dispatch) -> str:
-    """Return the RQ id of one dispatch of a job; each dispatch has its own."""
-    return f"{job.id}-{job.dispatches}"
-
-
 def job_timeout(seconds: float | None) -> int:
     """Return RQ's timeout of a job in seconds: far beyond what the slowest host takes for such audio."""
     return JOB_TIMEOUT_FLOOR + int((seconds or 4 * 3600) * 2)
@@ -76,7 +71,7 @@ def _enqueue_all(queue: Queue, taken: list[Dispatch]) -> None:
             Queue.prepare_data(
                 JOB_FUNCTION,
                 args=[job.id],
-                job_id=rq_id(job),
+                job_id=rq_id(job.id, job.dispatches),
                 timeout=job_timeout(job.seconds),
                 result_ttl=0,
                 failure_ttl=RESULT_SECONDS,

@@ -11,7 +11,7 @@ from aisha.database.migrate import migrate
 from aisha_embedded.services import Services, erase
 from aisha_sandbox.server import Sandbox
 
-TABLES = "inbox, chats, messages, jobs, outbox, workers, bots, leases, receiving"
+TABLES = "inbox, chats, messages, jobs, outbox, workers, bots, leases, receiving, erasures"
 
 
 @pytest.fixture(scope="module")

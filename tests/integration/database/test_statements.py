@@ -4,25 +4,41 @@ import asyncio
 import inspect
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
+from psycopg.types.json import Jsonb
 
-from aisha.database import bots, chats, inbox, jobs, leases, locks, messages, outbox, receiving, workers
-from aisha.database.connect import BlockingConnection, connect, connect_async
+from aisha.database import (
+    bots,
+    chats,
+    erasures,
+    inbox,
+    jobs,
+    leases,
+    locks,
+    messages,
+    outbox,
+    receiving,
+    workers,
+)
+from aisha.database.connect import BlockingConnection, Connection, Pool, connect, connect_async, open_pool
 from aisha.database.migrate import migrate
+from aisha.database.retention import forget_old
 from aisha.database.statement import Statement
+from aisha.database.timing import unpack
 from aisha_embedded.services import Services, erase
 
-ROOMS = (messages, jobs, outbox, inbox, chats, workers, bots, leases, receiving, locks)
+ROOMS = (messages, jobs, outbox, inbox, chats, workers, bots, leases, receiving, locks, erasures)
 PLAIN: dict[Any, Any] = {
     int: 1,
     float: 1.0,
     str: "1",
     bool: True,
     datetime: datetime(2026, 1, 1, tzinfo=UTC),
+    list[list[Any]]: [["1", 0.0, 1.0, 1.0]],
     leases.Values: {"name": "poll", "holder": "1", "token": 1, "ttl": 5},
 }
 UNLOCK = "SELECT pg_advisory_unlock_all()"
@@ -73,6 +89,15 @@ def fill(connection: BlockingConnection) -> None:
     connection.run(bots.join("2", "polling"))
     connection.run(leases.take({**PLAIN[leases.Values]}))
     connection.run(receiving.record_mode("polling"))
+    connection.run(erasures.add(2, 2, "en", 1))
+
+
+async def admit(_: Connection) -> None:
+    """Admit every session."""
+
+
+def pool(url: str) -> Pool:
+    return open_pool(url, 4, "test", admit)
 
 
 @pytest.fixture(scope="module")
@@ -222,3 +247,60 @@ def test_the_open_jobs_come_in_the_order_of_the_queue(url: str) -> None:
         ]  # fmt: skip
         assert found[0].message == queued.message
         assert all(each.state == "received" for each in found[3:])
+
+
+WORDS = [["hello", 0.3, 0.9, 1.0], ["world", 0.9, 1.41, 0.87]]
+
+
+async def test_words_of_the_release_before_become_times_and_old_messages_go(url: str) -> None:
+    """That release writes text and words, and what it has sent still has its text."""
+    with connect(url) as connection:
+        connection.run(messages.accept(replace(example(messages.Received), message_id=7)))
+        connection.execute(
+            "UPDATE messages SET state = 'delivered', outcome = 'speech', text = 'hello world', words = %s,"
+            " received_at = now() - interval '9 days', delivered_at = now() - interval '9 days' WHERE message_id = 7",
+            [Jsonb(WORDS)],
+        )
+        connection.execute(
+            "INSERT INTO outbox (chat_id, text, shown) VALUES (7, 'hello world', 1), (7, 'next', 0)"
+        )
+        async with pool(url) as opened:
+            await forget_old(opened, keep_days=10)
+            kept = connection.execute(
+                "SELECT text, words, times FROM messages WHERE message_id = 7"
+            ).fetchall()
+            assert [(row["text"], row["words"]) for row in kept] == [("hello world", None)]
+            assert unpack("hello world", kept[0]["times"]) == WORDS
+            texts = connection.execute("SELECT text FROM outbox WHERE chat_id = 7 ORDER BY id").fetchall()
+            assert [row["text"] for row in texts] == ["", "next"]
+            await forget_old(opened, keep_days=8)
+        assert [row["id"] for row in connection.execute("SELECT id FROM messages")] == [1]
+
+
+def test_a_text_is_emptied_once_it_is_shown_and_not_before(url: str) -> None:
+    """A row that has changed while it was being shown is shown again."""
+    with connect(url) as connection, connection.transaction(force_rollback=True):
+        connection.run(outbox.write_answer(1, 1, 1, 0, "first"))
+        [row] = connection.all(outbox.of(1))
+        connection.run(outbox.write_answer(1, 1, 1, 0, "second"))
+        connection.run(outbox.shown(row.id, row.version, 5))
+        assert [(each.text, each.shown < each.version) for each in connection.all(outbox.of(1))] == [
+            ("second", True)
+        ]
+        connection.run(outbox.shown(row.id, row.version + 1, 5))
+        assert [(each.text, each.shown < each.version) for each in connection.all(outbox.of(1))] == [
+            ("", False)
+        ]
+
+
+def test_a_repeat_is_answered_with_text_and_times(url: str) -> None:
+    with connect(url) as connection, connection.transaction(force_rollback=True):
+        connection.run(messages.begin(1))
+        connection.run(messages.transcribed(1, "speech", text="hello world", words=WORDS, seconds=2))
+        connection.run(messages.accept(replace(example(messages.Received), message_id=8)))
+        again = connection.only(messages.by_telegram("1", "8"))
+        connection.run(messages.copy_known(again.id, "1", file_unique_id="1"))
+        copied = connection.only(messages.by_id(str(again.id)))
+        assert (copied.text, copied.outcome) == ("hello world", "speech")
+        assert copied.times
+        assert unpack("hello world", copied.times) == WORDS

@@ -20,7 +20,15 @@ WORKERS = Workers(shared=2, short_only=1, depth=4, pace={"short": 0.5, "long": 0
 
 
 def status(message: int = 1, **row: Any) -> Status:
-    found = {"state": "stored", "no_room": False, "text": "", "seconds": None, "decoded": 0.0, "running": [], "interface": "en"}
+    found = {
+        "state": "stored",
+        "no_room": False,
+        "text": "",
+        "seconds": None,
+        "decoded": 0.0,
+        "running": [],
+        "interface": "en",
+    }
     return Status(**{"id": message, "chat_id": 1, "user_id": 1, "shown_at": NOW, **found, **row})
 
 
