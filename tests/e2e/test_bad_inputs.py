@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import time
+import wave
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from harness import AISHA, Said, Telegram, Tree, is_final, wait_for
 from media import RATE, samples, write
 from numpy.typing import NDArray
 from psycopg.rows import dict_row
-from tests.integration.speech.recordings import encode, silent_video
+from tests.integration.speech.recordings import encode, silent_video, tracks, without_sound
 from tests.speech import Clip, prompts, word_error_rate
 
 from aisha import texts
@@ -141,6 +142,20 @@ def chained(folder: Path, pcm: Pcm) -> Path:
     return raw("chained.ogg", b"".join(part.read_bytes() for part in parts))(folder, pcm)
 
 
+def upside_down(folder: Path, pcm: Pcm) -> Path:
+    """Return a stereo WAV whose right channel is the left one inverted."""
+    path = folder / "inverted.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setparams((2, 2, RATE, 0, "NONE", ""))
+        file.writeframes(np.stack([pcm, -pcm], axis=1).tobytes())
+    return path
+
+
+def too_quiet(folder: Path, pcm: Pcm) -> Path:
+    """Return speech 40 dB below what it was."""
+    return write(folder / "quiet.flac", (pcm // 100).astype(np.int16), "flac", RATE)
+
+
 def music(seconds: int = 8) -> Pcm:
     """Return four chords in turn, plucked, with a drum on each beat."""
     beat = np.arange(RATE // 2) / RATE
@@ -217,6 +232,9 @@ CASES = [
     Case("a_photo_with_a_caption", raw("photo.jpg", b"\xff\xd8\xff"), "send_recording", "photo",
          {"caption": "what does he say?"}),
     Case("a_document_that_is_no_sound", raw("report.pdf", b"%PDF-1.7"), "not_media", "document"),
+    Case("a_channel_upside_down", upside_down, kind="audio"),
+    Case("speech_that_is_far_too_quiet", too_quiet, kind="audio"),
+    Case("a_header_without_sound", raw("none.wav", without_sound("wav", "pcm_s16le")), "empty", "audio"),
 ]  # fmt: skip
 
 At = tuple[int, int]
@@ -338,6 +356,18 @@ def test_a_truncated_recording_gives_its_text_and_says_that_it_is_cut_off(
     words = clip(100).text.split()
     assert same_words(" ".join(words), " ".join(text.split()[: len(words)])), text
     assert re.fullmatch(sentence("incomplete"), note)
+
+
+def test_speech_in_the_second_track_is_heard_and_the_answer_says_which(
+    telegram: Telegram, folder: Path
+) -> None:
+    chat = telegram.person("Two tracks")
+    game = tracks(np.zeros(3 * RATE, np.int16), spoken(101))
+    telegram.send_file(chat, raw("game.mkv", game)(folder, spoken(101)), "video")
+    [answer] = final(telegram, chat)
+    text, note = answer.text.split("\n\n")
+    assert same_words(clip(101).text, text), text
+    assert note == texts.say("other_tracks", "en", track=2, tracks=2)
 
 
 def test_a_download_that_finds_nothing_says_that_the_file_is_gone(telegram: Telegram, folder: Path) -> None:

@@ -1,13 +1,16 @@
 """Makes one channel of several, without losing a voice that two of them carry upside down."""
 
+import re
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.filter import Graph
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
@@ -18,6 +21,12 @@ FRAMES = 10
 
 FADE = 100
 """Choices are faded from one to the other within a hundredth of a second."""
+
+TOO_MANY_PLANES = 8
+"""Channels. PyAV reads beyond the planes of a frame that has so many, into memory that is not its own."""
+
+SPEAKERS = re.compile(r"^\d+ channels \((.*)\)$")
+"""How FFmpeg describes a layout that has no name, and what it reads of that."""
 
 CANCELLED, DROWNED = 0.5, 0.02
 """The mix is dropped where it has less than half the energy that independent channels would leave, or less than a
@@ -82,13 +91,37 @@ class Mixer:
         return result
 
 
-def samples(frame: AudioFrame, longest: int) -> Iterator[Samples]:
-    """Yield a decoded frame of any format in pieces of the shape (channels, samples)."""
-    array = frame.to_ndarray()
-    if not frame.format.is_planar:
-        array = array.reshape(-1, frame.layout.nb_channels).T
-    for begin in range(0, array.shape[1], longest):
-        yield _scaled(array[:, begin : begin + longest])
+class Reader:
+    """Reads decoded frames of one format and layout as arrays."""
+
+    def __init__(self, like: AudioFrame) -> None:
+        channels = like.layout.nb_channels
+        self._packing = _packing(like) if like.format.is_planar and channels >= TOO_MANY_PLANES else None
+
+    def samples(self, frame: AudioFrame, longest: int) -> Iterator[Samples]:
+        """Yield a frame in pieces of the shape (channels, samples)."""
+        if self._packing:
+            self._packing.push(frame)
+            frame = cast("AudioFrame", self._packing.pull())
+        array = frame.to_ndarray()
+        if not frame.format.is_planar:
+            array = array.reshape(-1, frame.layout.nb_channels).T
+        for begin in range(0, array.shape[1], longest):
+            yield _scaled(array[:, begin : begin + longest])
+
+
+def _packing(like: AudioFrame) -> Graph:
+    """Return a filter that interleaves channels."""
+    graph = Graph()
+    layout = SPEAKERS.sub(r"\1", like.layout.name)
+    time_base = like.time_base or Fraction(1, like.sample_rate)
+    source = graph.add_abuffer(None, like.sample_rate, like.format, layout, None, time_base=time_base)
+    packed = graph.add("aformat", "sample_fmts=flt")
+    sink = graph.add("abuffersink")
+    source.link_to(packed)
+    packed.link_to(sink)
+    graph.configure()
+    return graph
 
 
 def _scaled(array: NDArray[Any]) -> Samples:
@@ -103,7 +136,8 @@ def _scaled(array: NDArray[Any]) -> Samples:
 def mixing_weights(layout: str, channels: int) -> Samples:
     """Return each channel's part in FFmpeg's mix to mono; equal parts in a layout that has no name there."""
     try:
-        frame = AudioFrame.from_ndarray(np.eye(channels, dtype=np.float32), "fltp", layout)
+        one_each = np.eye(channels, dtype=np.float32).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(one_each, "flt", layout)
         frame.sample_rate = 48_000
         mixed = AudioResampler("fltp", "mono").resample(frame)
         weights = np.concatenate([part.to_ndarray()[0] for part in mixed])

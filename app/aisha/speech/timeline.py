@@ -10,7 +10,7 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from aisha.speech.channels import Mixer, Samples, samples
+from aisha.speech.channels import Mixer, Reader, Samples
 from aisha.speech.container import in_seconds
 from aisha.speech.level import RATE
 from aisha.speech.loudness import BLOCK
@@ -42,10 +42,11 @@ class Collector:
         if setup != self._setup:
             yield from self.rest()
             self._setup, self._rate = setup, frame.sample_rate
+            self._reader = Reader(frame)
             self._mixer = Mixer(frame.layout.name, channels, frame.sample_rate)
             self._resampler = AudioResampler("fltp", "mono", RATE)
         longest = max(self._rate // 2, 1)
-        for piece in samples(frame, longest):
+        for piece in self._reader.samples(frame, longest):
             self._held.append(piece)
             self._size += piece.shape[1]
             if self._size >= longest:

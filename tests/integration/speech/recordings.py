@@ -70,6 +70,16 @@ def write(output: av.container.OutputContainer, stream: av.AudioStream, sound: P
         output.mux(stream.encode(part))
 
 
+def without_sound(container: str, codec: str) -> bytes:
+    """Return a file that was begun and ended."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=RATE, layout="mono")
+        output.start_encoding()
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
 def silent_video(seconds: float = 1.0, container: str = "mp4") -> bytes:
     """Return a video without sound."""
     file = io.BytesIO()

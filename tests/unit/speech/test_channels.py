@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from tests.integration.speech.recordings import tone
 
-from aisha.speech.channels import Mixer, mixing_weights, samples
+from aisha.speech.channels import Mixer, Reader, mixing_weights
 
 RATE = 16_000
 VOICE = tone(2.0, 300).astype(np.float32) / 32768
@@ -72,12 +72,12 @@ def test_every_sample_format_is_read_on_the_same_scale(kind: str) -> None:
     source = av.AudioFrame.from_ndarray(np.stack([VOICE, OTHER]), "fltp", "stereo")
     source.sample_rate = RATE
     (frame,) = av.AudioResampler(kind, "stereo", RATE).resample(source)
-    pieces = list(samples(frame, 10_000))
+    pieces = list(Reader(frame).samples(frame, 10_000))
     assert [piece.shape[1] for piece in pieces] == [10_000, 10_000, 10_000, 2_000]
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), [VOICE, OTHER], atol=0.01)
 
 
 def test_what_is_no_number_is_silence() -> None:
     frame = av.AudioFrame.from_ndarray(np.array([[np.nan, np.inf, 0.5]], np.float32), "fltp", "mono")
-    (piece,) = samples(frame, 10)
+    (piece,) = Reader(frame).samples(frame, 10)
     assert piece.tolist() == [[0.0, 0.0, 0.5]]

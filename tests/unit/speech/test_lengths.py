@@ -6,7 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from tests.integration.speech.recordings import encode, tone
+from tests.integration.speech.recordings import encode, tone, without_sound
 
 from aisha.errors import EmptyFileError, UnreadableFileError
 from aisha.speech.audio import AudioInfo, blocks
@@ -135,19 +135,6 @@ def test_what_a_sender_estimated_does_not_make_a_recording_cut_off(kind: str) ->
 @pytest.mark.parametrize("kind", ["ogg", "live webm"])
 def test_what_a_recorder_measured_does(kind: str) -> None:
     assert end(piped(*PIPED[kind]), expected=20.0).truncated
-
-
-NOTHING = np.zeros(0, np.int16)
-
-
-def without_sound(container: str, codec: str) -> bytes:
-    """Return a file that was begun and ended."""
-    file = io.BytesIO()
-    with av.open(file, "w", format=container) as output:
-        track = output.add_stream(codec, rate=16_000, layout="mono")
-        output.start_encoding()
-        output.mux(track.encode(None))
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(
