@@ -47,7 +47,7 @@ from aisha.settings import Settings
 from aisha.store.removing import Remover
 from aisha.store.storing import Storer
 from aisha.tasks import end
-from aisha.threads import Threads
+from aisha.threads import Threads, leave
 
 log = structlog.get_logger(__name__)
 
@@ -310,3 +310,4 @@ def bot_command() -> None:
     loaded = settings.load()
     logs.configure(loaded, "bot")
     uvloop.run(BotProcess(loaded).run())
+    leave()

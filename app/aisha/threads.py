@@ -1,10 +1,12 @@
 """Threads for blocking calls: each user of a service has its own, so a service that hangs holds up nothing else."""
 
 import asyncio
+import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -23,3 +25,10 @@ class Threads:
         return await asyncio.get_running_loop().run_in_executor(
             self._executor, partial(call, *args, **options)
         )
+
+
+def leave() -> NoReturn:
+    """End this process, successfully, without the threads: one may wait for a hung service for a minute or two."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -81,6 +81,19 @@ async def test_an_object_store_that_hangs_stops_no_text(
     await until(lambda: _all_stored(app), "the voices to be stored")
 
 
+async def test_a_bot_that_is_told_to_stop_waits_for_no_service_that_hangs(
+    app: App, bot: Bot, running: Services, voices: list[Path]
+) -> None:
+    with stopped(running.pids["s3"]):
+        await send(app, voices)
+        assert "objects" in await blamed(app, bot)
+        bot.process.terminate()
+        await until(lambda: bot.process.poll() is not None, "its end", bot.said, seconds=40)
+    assert bot.process.wait() == 0
+    await app.bot().ready()
+    await until(lambda: _all_stored(app), "the voices to be stored")
+
+
 async def test_a_bot_starts_while_the_object_store_hangs(app: App, running: Services) -> None:
     with stopped(running.pids["s3"]):
         bot = app.bot()
