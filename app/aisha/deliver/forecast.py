@@ -31,8 +31,8 @@ class Workers:
     pace: dict[Lane, float]
 
     def seconds_for(self, job: Open) -> float:
-        """Return how long a job still takes."""
-        return max(self.pace_of(job.lane) * job.seconds - job.elapsed, 0.0)
+        """Return how long a job still takes; one that is overdue takes a little longer yet."""
+        return max(self.pace_of(job.lane) * job.seconds - job.elapsed, job.elapsed / 10)
 
     def pace_of(self, lane: Lane) -> float:
         """Return the seconds that a worker takes for a second of audio; another lane's pace if this has none yet."""

@@ -70,7 +70,7 @@ class Statuses:
 
     def _progress(self, row: Status, queue: Queue, outlook: Outlook | None) -> str:
         decoded = row.decoded + sum(_decoded(queue.workers, *each) for each in row.running)
-        if not decoded:
+        if not decoded and not (row.seconds and outlook):
             return texts.say("working", row.interface)
         if not row.seconds or not outlook:
             return texts.say("so_far", row.interface, duration=texts.duration(decoded, row.interface))

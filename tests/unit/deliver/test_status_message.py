@@ -46,6 +46,7 @@ def queue(ahead: int = 0, ends: float = 30, first: bool = True) -> Queue:
         ({"state": "received"}, queue(1), "⏳ In the queue, 1 ahead of you, about 30 s left…"),
         ({}, Queue(WORKERS, {}, set()), "⏳ In the queue…"),
         ({"state": "transcribing"}, queue(), "🎧 Listening…"),
+        ({"state": "transcribing", "seconds": 400.0}, queue(), "🎧 Listening… 0 %, about 30 s left"),
         ({"state": "transcribing", "seconds": 400.0, "decoded": 100.0}, queue(),
          "🎧 Listening… 25 %, about 30 s left"),
         ({"state": "transcribing", "seconds": 400.0, "decoded": 100.0, "running": [[100.0, 5.0, "long"]]}, queue(),
