@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 SYNC = $(BIN)/uv pip sync -q --compile-bytecode --python $(CURDIR)/$(BIN)/python --require-hashes
 COMPILE = $(BIN)/python -m compileall -q app
 
+comma := ,
+SAY = echo "make: $(1)" >&2
+
 .PHONY: help run test test-fast test-app test-unit test-integration test-e2e test-roles lint lint-python lint-ansible format fuzz bench bench-roll bench-site hosts hosts-down rehearsal rehearsal-down lock clean
 
 help: ## this list
@@ -17,17 +20,21 @@ $(BIN)/uv: requirements/uv.txt
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
 		{ [ "$$(id -u)" = 0 ] && apt-get install -y -qq python3-venv >/dev/null; } || \
 		{ echo "Python's venv module is missing: install the package python3-venv" >&2; exit 1; }
+	@$(call SAY,making $(VENV) and installing uv into it)
 	@"$(PYTHON)" -m venv $(VENV)
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements/uv.txt
 	@touch $@
 
 $(VENV)/.run: requirements/embedded.txt pyproject.toml $(BIN)/uv
+	@$(call SAY,installing Aisha$(comma) its services and their packages into $(VENV): a minute or so$(comma) the first time only)
 	@[ -e $(VENV)/.dev ] || $(SYNC) requirements/embedded.txt requirements/uv.txt
+	@$(call SAY,installed; preparing Aisha itself)
 	@$(BIN)/uv pip install -q --python $(CURDIR)/$(BIN)/python --no-deps --no-build-isolation -e .
 	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt pyproject.toml $(BIN)/uv
+	@$(call SAY,installing Aisha and what its tests need into $(VENV): the first time only)
 	@$(SYNC) requirements/dev.txt requirements/uv.txt
 	@$(BIN)/uv pip install -q --python $(CURDIR)/$(BIN)/python --no-deps --no-build-isolation -e .
 	@$(COMPILE)

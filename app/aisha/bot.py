@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
 
 import click
@@ -24,42 +23,52 @@ from aisha.database.retention import forget_old
 from aisha.database.statement import Stage
 from aisha.deliver.answer import compose_all
 from aisha.deliver.sender import Sender
-from aisha.deliver.status import refresh_statuses
+from aisha.deliver.status import Statuses
+from aisha.erasing import Eraser
 from aisha.errors import ServiceError
 from aisha.health import Checks, HealthServer
+from aisha.lanes import ONCE
 from aisha.lanes import connect as connect_redis
 from aisha.loops import forever, stop_signal, until
 from aisha.objects import Objects
+from aisha.probe import Probe
 from aisha.queue.dispatch import Dispatcher as JobDispatcher
 from aisha.queue.reconcile import Reconciler
-from aisha.receive import commands, languages, others, recordings
+from aisha.quick_aiogram import without_threads
+from aisha.receive import commands, languages, others, privacy, recordings
 from aisha.receive.backlog import caught_up
 from aisha.receive.inbox import Handler
 from aisha.receive.mode import Agreement
 from aisha.receive.polling import Poller, refused_token
+from aisha.receive.rights import Rights
 from aisha.receive.webhook import Webhook
 from aisha.session import GuardedSession
 from aisha.settings import Settings
+from aisha.store.removing import Remover
 from aisha.store.storing import Storer
 from aisha.tasks import end
+from aisha.threads import Threads, leave
 
 log = structlog.get_logger(__name__)
 
 POOL_SIZE = 32
-THREADS = 32
 REQUEST_SECONDS = 20
 RECONCILE_SECONDS = 2
 STATUS_SECONDS = 3
 IDLE_SECONDS = 2
 RETENTION_SECONDS = 3600
+REMOVE_SECONDS = 60
+ERASE_SECONDS = 10
 NEEDED = ("bot_token", "database_url", "redis_url", "s3_endpoint", "s3_access_key", "s3_secret_key")
 NEEDED_BY_WEBHOOK = ("webhook_url", "webhook_secret")
+
+Services = dict[str, Probe]
 
 
 class BotProcess:
     """The bot's composition root.
 
-    1. It checks the database and the bucket, joins the other bots, and starts the health server.
+    1. It checks the database, joins the other bots, and starts the health server.
     2. Updates come by polling, while it holds that lease, or to its webhook, once all services answer.
     3. Each stage of the message path is a loop: it waits until it is woken, or for a timeout, and takes one step.
        PostgreSQL holds all state, so a failed step is retried and a loop keeps no state of its own. All bots serve all
@@ -82,14 +91,12 @@ class BotProcess:
     async def run(self) -> None:
         """Serve until a signal."""
         stopped = stop_signal()
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         session = GuardedSession(
             self._presence.check,
             api=TelegramAPIServer.from_base(self._settings.api_url),
             timeout=REQUEST_SECONDS,
         )
         await _reachable(self._address)
-        await asyncio.to_thread(self._objects.check)
         async with (
             self._presence,
             Bot(self._settings.secret("bot_token"), session=session) as bot,
@@ -104,8 +111,9 @@ class BotProcess:
         webhook = self._webhook(pool)
         storer = Storer(bot, pool, self._objects, self._settings, self._wakeups)
         sender = Sender(bot, pool, self._wakeups, lambda: caught_up(bot, pool, self._settings.bot_mode))
-        health = await self._open_health(lambda: self._check(pool, poller, webhook))
-        receiving = [asyncio.create_task(self._receive(poller, webhook, pool))]
+        services = self._services(pool)
+        health = await self._open_health(lambda: self._check(services, poller, webhook))
+        receiving = [asyncio.create_task(self._receive(poller, webhook, services))]
         keeping = [asyncio.create_task(self._presence.keep()), asyncio.create_task(self._wakeups.listen())]
         loops = [*self._stages(bot, pool, storer, sender), *self._chores(pool, chores)]
         log.info("started", api=self._settings.api_url, bot=self._presence.id)
@@ -138,12 +146,12 @@ class BotProcess:
             raise ServiceError(f"{port} cannot be used: {error.strerror}") from None
         return health
 
-    async def _receive(self, poller: Poller, webhook: Webhook | None, pool: Pool) -> None:
+    async def _receive(self, poller: Poller, webhook: Webhook | None, services: Services) -> None:
         """Poll, or open the webhook's port once every service answers."""
         if not webhook:
             await forever("receive", poller.step, _at_once)
             return
-        while any(state != "ok" for state in (await self._services(pool)).values()):  # noqa: ASYNC110 - none has an event
+        while any(state != "ok" for state in (await _states(services)).values()):  # noqa: ASYNC110 - none has an event
             await asyncio.sleep(0.2)
         await webhook.start()
         await asyncio.Event().wait()
@@ -163,16 +171,30 @@ class BotProcess:
             return lambda: self._wakeups.wait(stage, IDLE_SECONDS)
 
         tasks = [asyncio.create_task(forever(stage, step, woken(stage))) for stage, step in steps.items()]
-        introduction = forever("introduce", lambda: self._introduce(bot), asyncio.Event().wait)
-        return [*tasks, asyncio.create_task(introduction)]
+        once: dict[str, Callable[[], Awaitable[Any]]] = {
+            "introduce": lambda: self._introduce(bot),
+            "bucket": lambda: Threads("bucket").run(self._objects.check),
+        }
+        return [
+            *tasks,
+            *(asyncio.create_task(forever(name, step, asyncio.Event().wait)) for name, step in once.items()),
+        ]
 
     def _chores(self, pool: Pool, lease: Lease) -> list[asyncio.Task[None]]:
         """Start the periodic work that one bot at a time does."""
-        reconciler = Reconciler(pool, self._redis)
-        chores: list[tuple[str, Callable[[], Awaitable[Any]], float]] = [
-            ("reconcile", reconciler.step, RECONCILE_SECONDS),
-            ("status", lambda: refresh_statuses(pool), STATUS_SECONDS),
-            ("retention", lambda: forget_old(pool), RETENTION_SECONDS),
+        reconciler, statuses = Reconciler(pool, self._redis), Statuses()
+        eraser = Eraser(pool, self._redis, self._objects)
+        remover = Remover(pool, self._objects, self._settings)
+
+        def after(seconds: float) -> Callable[[], Awaitable[None]]:
+            return lambda: asyncio.sleep(seconds)
+
+        chores: list[tuple[str, Callable[[], Awaitable[Any]], Callable[[], Awaitable[None]]]] = [
+            ("reconcile", reconciler.step, after(RECONCILE_SECONDS)),
+            ("status", lambda: statuses.refresh(pool), after(STATUS_SECONDS)),
+            ("retention", lambda: forget_old(pool, self._settings.keep_days), after(RETENTION_SECONDS)),
+            ("remove", remover.step, after(REMOVE_SECONDS)),
+            ("erase", eraser.step, lambda: self._wakeups.wait("erase", ERASE_SECONDS)),
         ]
 
         def mine(step: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[None]]:
@@ -182,12 +204,7 @@ class BotProcess:
 
             return when_taken
 
-        def after(seconds: float) -> Callable[[], Awaitable[None]]:
-            return lambda: asyncio.sleep(seconds)
-
-        return [
-            asyncio.create_task(forever(name, mine(step), after(seconds))) for name, step, seconds in chores
-        ]
+        return [asyncio.create_task(forever(name, mine(step), wait)) for name, step, wait in chores]
 
     def _lease(self, name: str, wanted: Callable[[Connection], Awaitable[bool]]) -> Lease:
         lease = Lease(name, self._presence.id, lambda: self._presence.valid, wanted)
@@ -212,8 +229,8 @@ class BotProcess:
         self._token_known = True
         await set_commands(bot)
 
-    async def _check(self, pool: Pool, poller: Poller, webhook: Webhook | None) -> Checks:
-        checks = await self._services(pool)
+    async def _check(self, services: Services, poller: Poller, webhook: Webhook | None) -> Checks:
+        checks = await _states(services)
         checks["telegram"] = "ok" if self._token_known else "getMe does not succeed"
         if poller.late:
             checks["telegram"] = "getUpdates does not succeed"
@@ -224,19 +241,23 @@ class BotProcess:
             checks["process"] = "draining"
         return checks
 
-    async def _services(self, pool: Pool) -> Checks:
-        database, redis, objects = await asyncio.gather(
-            _state(_answers(pool)),
-            _state(asyncio.to_thread(self._redis.ping)),
-            _state(asyncio.to_thread(self._objects.check)),
-        )
-        return {"database": database, "redis": redis, "objects": objects}
+    def _services(self, pool: Pool) -> Services:
+        redis, redis_threads = connect_redis(self._settings, **ONCE), Threads("redis-check")
+        objects_threads = Threads("objects-check")
+        return {
+            "database": Probe(lambda: _answers(pool)),
+            "redis": Probe(lambda: redis_threads.run(redis.ping)),
+            "objects": Probe(lambda: objects_threads.run(self._objects.check)),
+        }
 
 
 def dispatcher(loaded: Settings) -> Dispatcher:
     """Return aiogram's dispatcher with every router, in the order in which they are asked."""
-    result = Dispatcher(settings=loaded, disable_fsm=True)
-    result.include_routers(recordings.router, commands.router, languages.router, others.router)
+    result = Dispatcher(settings=loaded, rights=Rights(), disable_fsm=True)
+    result.include_routers(
+        recordings.router, commands.router, privacy.router, languages.router, others.router
+    )
+    without_threads(result)
     return result
 
 
@@ -270,12 +291,9 @@ async def _answers(pool: Pool) -> None:
         await connection.run(inbox.probe())
 
 
-async def _state(check: Awaitable[Any]) -> str:
-    try:
-        await asyncio.wait_for(check, 5)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"[:200]
-    return "ok"
+async def _states(services: Services) -> Checks:
+    states = await asyncio.gather(*(probe.state() for probe in services.values()))
+    return dict(zip(services, states, strict=True))
 
 
 async def _always(_: Connection) -> bool:
@@ -292,3 +310,4 @@ def bot_command() -> None:
     loaded = settings.load()
     logs.configure(loaded, "bot")
     uvloop.run(BotProcess(loaded).run())
+    leave()

@@ -32,7 +32,7 @@ class AudioError(AishaError):
 
 
 class EmptyFileError(AudioError):
-    """The file has no bytes."""
+    """The file has no bytes, or a header and no sound behind it."""
 
     outcome = "empty"
 

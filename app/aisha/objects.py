@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from minio import Minio
+from minio.commonconfig import CopySource
 from minio.error import MinioException, S3Error
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
 from urllib3.exceptions import HTTPError
@@ -21,6 +22,24 @@ PART_BYTES = 8 * 1024 * 1024
 READ_BYTES = 1024 * 1024
 CONNECTIONS = 32
 UNREACHABLE = (HTTPError, MinioException, ConnectionError, TimeoutError)
+PATIENT: dict[str, Any] = {
+    "timeout": Timeout(connect=5, read=60),
+    "retries": Retry(total=1, backoff_factor=0.2),
+}
+ONCE: dict[str, Any] = {"timeout": Timeout(connect=2, read=2), "retries": Retry(total=0)}
+"""For asking whether the server answers."""
+
+
+BUSY = ("InternalError", "ServiceUnavailable", "SlowDown", "XMinioServerNotInitialized")
+"""Codes of a server that answers but cannot serve yet; anything else that it refuses is a wrong setting."""
+
+
+FULL = ("XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded", "InsufficientStorage")
+"""Codes of a server without room."""
+
+
+class NoRoomError(OSError):
+    """There is no room for another object now."""
 
 
 class MissingObjectError(Exception):
@@ -32,50 +51,56 @@ class Objects:
 
     def __init__(self, settings: Settings) -> None:
         settings.required("s3_endpoint")
-        assert settings.s3_endpoint
-        encrypted = settings.s3_endpoint.scheme == "https"
         self._bucket = settings.s3_bucket
-        self._http = PoolManager(
-            maxsize=CONNECTIONS,
-            timeout=Timeout(connect=5, read=60),
-            retries=Retry(total=1, backoff_factor=0.2),
-            ssl_context=_trusting(settings.ca_file) if encrypted else None,
-        )
-        self._client = Minio(
-            f"{settings.s3_endpoint.host}:{settings.s3_endpoint.port}",
-            access_key=settings.secret("s3_access_key"),
-            secret_key=settings.secret("s3_secret_key"),
-            secure=encrypted,
-            region="us-east-1",
-            http_client=self._http,
-        )
+        self._http, self._http_once = (_http(settings, patience) for patience in (PATIENT, ONCE))
+        self._client = _client(settings, self._http)
+        self._client_once = _client(settings, self._http_once)
 
     def __enter__(self) -> "Objects":
         return self
 
     def __exit__(self, *_: object) -> None:
         self._http.clear()
+        self._http_once.clear()
 
     def check(self) -> None:
-        """Create the bucket unless it exists.
+        """Create the bucket unless it exists; waits for seconds at most, and tries once.
 
         Raises:
-            ServiceError: the server cannot be reached or refuses; names the settings.
+            ServiceError: the server refuses; names the settings.
+            HTTPError, OSError: it does not answer, or not now.
         """
         try:
-            if not self._client.bucket_exists(self._bucket):
-                self._client.make_bucket(self._bucket)
+            if not self._client_once.bucket_exists(self._bucket):
+                self._client_once.make_bucket(self._bucket)
         except S3Error as error:
+            if error.code in BUSY:
+                raise
             if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise ServiceError(
                     f"S3 refuses the bucket {self._bucket} (AISHA_S3_*): {error.code}"
                 ) from None
-        except UNREACHABLE as error:
-            raise ServiceError(f"cannot reach the S3 server of AISHA_S3_ENDPOINT: {error}") from None
 
-    def put(self, key: str, data: BinaryIO, size: int) -> None:
-        """Store exactly `size` bytes under a key, replacing what was there."""
-        self._client.put_object(self._bucket, key, data, size, part_size=PART_BYTES)
+    def put(self, key: str, data: BinaryIO, size: int = -1) -> None:
+        """Store exactly `size` bytes under a key, or all that come, replacing what was there; holds one part in memory.
+
+        Raises:
+            NoRoomError: the server is full, or the bucket's quota is reached.
+        """
+        try:
+            self._client.put_object(
+                self._bucket, key, data, size, part_size=PART_BYTES, num_parallel_uploads=1
+            )
+        except S3Error as error:
+            raise (NoRoomError(f"S3 says {error.code}") if error.code in FULL else error) from None
+
+    def move(self, key: str, target: str) -> None:
+        """Give an object another key; the server copies it."""
+        try:
+            self._client.copy_object(self._bucket, target, CopySource(self._bucket, key))
+        except S3Error as error:
+            raise (NoRoomError(f"S3 says {error.code}") if error.code in FULL else error) from None
+        self.remove(key)
 
     def read(self, key: str) -> bytes:
         """Return a small object whole.
@@ -128,6 +153,30 @@ class Objects:
     def remove(self, key: str) -> None:
         """Delete an object; one that is not there is no error."""
         self._client.remove_object(self._bucket, key)
+
+    def remove_below(self, prefix: str) -> None:
+        """Delete every object whose key begins so."""
+        for found in self._client.list_objects(self._bucket, prefix, recursive=True):
+            self.remove(found.object_name)
+
+
+def _http(settings: Settings, patience: dict[str, Any]) -> PoolManager:
+    assert settings.s3_endpoint
+    encrypted = settings.s3_endpoint.scheme == "https"
+    context = _trusting(settings.ca_file) if encrypted else None
+    return PoolManager(maxsize=CONNECTIONS, ssl_context=context, **patience)
+
+
+def _client(settings: Settings, http: PoolManager) -> Minio:
+    assert settings.s3_endpoint
+    return Minio(
+        f"{settings.s3_endpoint.host}:{settings.s3_endpoint.port}",
+        access_key=settings.secret("s3_access_key"),
+        secret_key=settings.secret("s3_secret_key"),
+        secure=settings.s3_endpoint.scheme == "https",
+        region="us-east-1",
+        http_client=http,
+    )
 
 
 def _trusting(ca_file: Path | None) -> ssl.SSLContext:

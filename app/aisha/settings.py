@@ -6,6 +6,8 @@ A variable is the field's name in capitals behind `AISHA_`. `docs/settings.md` i
 import os
 import re
 import ssl
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -18,14 +20,17 @@ from pydantic import (
     IPvAnyAddress,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
 )
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from aisha.errors import SettingsError
+from aisha.errors import ServiceError, SettingsError
 from aisha.models.catalogue import LANGUAGES, VENDOR_URL
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 CLOUD_API_URL = "https://api.telegram.org"
 CLOUD_FILE_LIMIT = 20 * MIB
 LOCAL_FILE_LIMIT = 2000 * MIB
@@ -33,6 +38,9 @@ LOCAL_FILE_LIMIT = 2000 * MIB
 TOKEN = re.compile(r"\d+:[A-Za-z0-9_-]+")
 WEBHOOK_SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 """What Telegram takes as `secret_token` (Bot API, setWebhook)."""
+
+NOT_SETTINGS = {"AISHA_PRELOADED", "AISHA_SANDBOX_TOKEN", "AISHA_VAULT_PASSWORD"}
+"""Variables that are read elsewhere: by the allocator, the sandbox and the playbooks."""
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 Mode = Literal["polling", "webhook"]
@@ -128,6 +136,50 @@ class Settings(BaseSettings):
         description="Folder in which a recording lies while it is read. One that finds no room waits; one larger than"
         " its file system is refused. Default: the system's folder for temporary files.",
     )
+    stored_bytes: int = Field(
+        16 * GIB,
+        gt=0,
+        description="Maximum size of all recordings in object storage that have no answer yet, in bytes; others wait at"
+        " Telegram. When answered ones, which are kept for a day, make it more, they are removed sooner.",
+    )
+    stored_bytes_per_user: int = Field(
+        4 * GIB,
+        gt=0,
+        description="The same for one user: with that much in hand, this user's next recordings wait. No larger file is"
+        " accepted.",
+    )
+    min_free_bytes: int = Field(
+        GIB,
+        ge=0,
+        description="Minimum free space of AISHA_OBJECTS_DIR, in bytes; below it new recordings wait.",
+    )
+    objects_dir: Path | None = Field(
+        None,
+        description="Folder of the object storage's data, if this process can see it. `aisha run` sets it.",
+    )
+    unfinished_segments: int = Field(
+        400,
+        gt=0,
+        description="Maximum number of unfinished segments of long recordings, 10 MB each at most; at that number"
+        " cutting waits.",
+    )
+    unfinished_segments_per_user: int = Field(100, gt=0, description="The same for one user's recordings.")
+    file_patience: int = Field(
+        300,
+        ge=0,
+        description="Seconds for which a file that Telegram does not have is asked for again: it says that a file is"
+        " gone, or unavailable for the moment, in the same words.",
+    )
+    keep_days: int = Field(
+        365,
+        gt=0,
+        description="Days after which a delivered message, its text and its words are deleted.",
+    )
+    privacy_notice: str | None = Field(
+        None,
+        max_length=2000,
+        description="Your own words at the end of /privacy: who runs this bot, and how to reach you.",
+    )
     concurrency: int | None = Field(
         None, gt=0, description="Number of jobs that a worker host does at once. Default: one per core."
     )
@@ -147,7 +199,15 @@ class Settings(BaseSettings):
         "info", description="Minimum level of log lines."
     )
 
-    @field_validator("data_dir", "models_dir")
+    @field_validator("stored_bytes", "stored_bytes_per_user")
+    @classmethod
+    def _room_for_a_file(cls, limit: int, info: ValidationInfo) -> int:
+        largest = info.data.get("max_file_size") or 0
+        if limit < largest:
+            raise ValueError(f"less than AISHA_MAX_FILE_SIZE, {largest}: such a file would wait for ever")
+        return limit
+
+    @field_validator("data_dir", "models_dir", "objects_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path and path.expanduser().absolute()
@@ -217,10 +277,11 @@ class Settings(BaseSettings):
     def file_limit(self) -> int:
         """The largest file accepted, in bytes.
 
-        A cloud getFile stops at 20 MiB; a server of one's own may serve up to 2000 MiB and says so itself.
+        A cloud getFile stops at 20 MiB; a server of one's own may serve up to 2000 MiB and says so itself. What storage
+        cannot hold is not accepted either.
         """
         server = CLOUD_FILE_LIMIT if self.api_url == CLOUD_API_URL else LOCAL_FILE_LIMIT
-        return min(self.max_file_size or server, server)
+        return min(self.max_file_size or server, server, self.stored_bytes, self.stored_bytes_per_user)
 
     def required(self, *names: str) -> None:
         """Raise `SettingsError` naming each of these settings that is unset."""
@@ -274,30 +335,68 @@ def variable(name: str) -> str:
     return f"AISHA_{name.upper()}"
 
 
+NOTHING_RUNS = (
+    "nothing is running on {}: start it with `aisha run`, or name a database with AISHA_DATABASE_URL"
+)
+
+
 def load_running() -> Settings:
     """Read the settings; those of the `aisha run` on the data folder stand in where no database is set.
 
     Raises:
-        SettingsError: a value is malformed.
+        SettingsError: a value is malformed, or nothing has ever run there.
     """
     loaded = load()
+    if loaded.database_url:
+        return loaded
     running = loaded.data_dir / "secrets" / "environment"
-    return loaded if loaded.database_url or not running.exists() else load(running)
+    if not running.exists():
+        raise SettingsError(NOTHING_RUNS.format(loaded.data_dir))
+    return load(running)
+
+
+def unreachable(error: Exception) -> ServiceError:
+    """Return the error to raise when the database of `load_running` does not answer."""
+    loaded = load()
+    if loaded.database_url:
+        return ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}")
+    return ServiceError(NOTHING_RUNS.format(loaded.data_dir))
 
 
 def load(file: Path | None = None) -> Settings:
     """Read the settings from the environment; what is not set there from a file of `NAME=value` lines, or the secrets.
 
     Raises:
-        SettingsError: a value is malformed; names the variable, never a secret's value.
+        SettingsError: a value is malformed or a variable misspelt; names the variable, never a secret's value.
     """
     secrets = os.environ.get("AISHA_SECRETS_DIR") or None
     if secrets and not Path(secrets).is_dir():
         raise SettingsError(f"AISHA_SECRETS_DIR: no folder {secrets}")
     try:
+        files = [file.name for file in Path(secrets).iterdir()] if secrets else []
+        if misspelt := [*_misspelt([*os.environ, *files])]:
+            raise SettingsError("; ".join(misspelt))
         return Settings(_env_file=file, _secrets_dir=secrets)
     except OSError as error:
         raise SettingsError(f"AISHA_SECRETS_DIR: {error.filename}: {error.strerror}") from None
     except ValidationError as error:
-        wrong = [f"{variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False)]
+        wrong = [f"{variable(str(e['loc'][0]))}: {_reason(e)}" for e in error.errors(include_input=False)]
         raise SettingsError("; ".join(wrong)) from None
+
+
+def _misspelt(names: list[str]) -> Iterator[str]:
+    """Yield a sentence for each name that looks like a setting's and is none."""
+    known = {variable(name) for name in Settings.model_fields}
+    for name in sorted(names):
+        if name.upper().startswith("AISHA_") and name.upper() not in known | NOT_SETTINGS:
+            near = get_close_matches(
+                name.upper().removeprefix("AISHA_"), [each.removeprefix("AISHA_") for each in known], 1
+            )
+            advice = f"did you mean AISHA_{near[0]}?" if near else "docs/settings.md has them all"
+            yield f"{name}: there is no such setting; {advice}"
+
+
+def _reason(error: ErrorDetails) -> str:
+    """Return what is wrong with a value: our own sentence without the library's "Value error," before it."""
+    own = error.get("ctx", {}).get("error")
+    return str(own) if isinstance(own, ValueError) else error["msg"]

@@ -10,7 +10,6 @@ from rich.table import Table
 from aisha import settings
 from aisha.database import bots, inbox, jobs, messages, outbox, workers
 from aisha.database.connect import LOST, connect
-from aisha.errors import ServiceError
 
 
 def collect(url: str) -> dict[str, Any]:
@@ -34,7 +33,7 @@ def collect(url: str) -> dict[str, Any]:
                 "unsent": connection.only(outbox.unsent()),
             }
     except LOST as error:
-        raise ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}") from None
+        raise settings.unreachable(error) from None
 
 
 def tables(state: dict[str, Any]) -> list[Table]:

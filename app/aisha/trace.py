@@ -13,7 +13,8 @@ from aisha.database import inbox, jobs, messages, outbox
 from aisha.database.connect import LOST, connect
 from aisha.database.messages import Message
 from aisha.database.statement import Statement
-from aisha.errors import AishaError, ServiceError
+from aisha.database.timing import unpack
+from aisha.errors import AishaError
 
 STEPS = ("received", "stored", "queued", "started", "transcribed", "answered", "delivered")
 
@@ -31,7 +32,7 @@ def collect(url: str, message: str | None) -> dict[str, Any]:
             if not row:
                 raise AishaError(f"no message {message or 'yet'}; `aisha status` counts the messages")
             return {
-                "message": asdict(row),
+                "message": _with_words(row),
                 "inbox": connection.one(inbox.story(row.update_id)),
                 "jobs": [asdict(job) for job in connection.all(jobs.of(row.id))],
                 "outbox": [asdict(sent) for sent in connection.all(outbox.of(row.id))],
@@ -41,7 +42,15 @@ def collect(url: str, message: str | None) -> dict[str, Any]:
             f"no message {message}: give Aisha's id, or CHAT/MESSAGE as Telegram numbers them"
         ) from None
     except LOST as error:
-        raise ServiceError(f"cannot reach the database of AISHA_DATABASE_URL: {error}") from None
+        raise settings.unreachable(error) from None
+
+
+def _with_words(row: Message) -> dict[str, Any]:
+    """Return the columns, the words as `[text, start, end, confidence]` however they are kept."""
+    found = asdict(row)
+    if times := found.pop("times"):
+        found["words"] = unpack(row.text or "", times)
+    return found
 
 
 def _asked(message: str | None) -> Statement[Message]:
@@ -104,8 +113,20 @@ def _sent(row: dict[str, Any]) -> str:
     )
 
 
-@click.command("trace")
-@click.argument("message", required=False)
+class MessageName(click.ParamType[str]):
+    """An id, or a chat's and a message's, of which a group's begins with a minus sign as options do."""
+
+    name = "message"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value; an option that does not exist comes here too, and is refused as usual."""
+        if value.startswith("-") and not value[1:2].isdigit():
+            raise click.NoSuchOption(value, ctx=ctx)
+        return value
+
+
+@click.command("trace", context_settings={"ignore_unknown_options": True})
+@click.argument("message", required=False, type=MessageName())
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def trace_command(message: str | None, as_json: bool) -> None:
     """Tell one message's whole story.

@@ -3,7 +3,10 @@
 import asyncio
 import json
 import shutil
+import socket
 import sysconfig
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -27,8 +30,11 @@ PORTS = (
     "admin.port",
     "admin.port.grpc",
 )
-LEAN = {"GOGC": "25", "GOMEMLIMIT": "96MiB"}
-"""Settings of Go's runtime, so that a file of gigabytes leaves little behind in memory."""
+LEAN = {"GOGC": "5"}
+"""Settings of Go's runtime, so that a file of gigabytes leaves little behind in memory.
+
+No GOMEMLIMIT: the server holds 190 MB that it hardly touches, and below that limit Go collects without a pause.
+"""
 
 OPTIONS = {
     # Without these it reads a large object ahead into memory, all of it.
@@ -48,7 +54,8 @@ OPTIONS = {
     "webdav": "false",
 }
 SIGNED = ("SIGNING", "SIGNING_READ", "FILER_SIGNING", "FILER_SIGNING_READ")
-SOCKETS = Path("/tmp")  # noqa: S108 - hard-coded in SeaweedFS
+SOCKETS = Path("/tmp")  # noqa: S108 - hard-coded in SeaweedFS, whatever TMPDIR says
+NEW_SECONDS = 60
 
 
 class S3:
@@ -75,6 +82,7 @@ class S3:
             "AISHA_S3_ACCESS_KEY": self._access_key,
             "AISHA_S3_SECRET_KEY": self._secret_key,
             "AISHA_S3_BUCKET": self._bucket,
+            "AISHA_OBJECTS_DIR": str(self._folder),
         }
 
     def spec(self, ports: list[int]) -> Spec:
@@ -119,6 +127,7 @@ class S3:
         if options.exists():
             lines = options.read_text().splitlines()
             _remove_sockets([int(v) for k, _, v in (line.partition("=") for line in lines) if k in PORTS])
+        remove_dead_sockets()
 
     def _options(self, ports: list[int]) -> str:
         own = {
@@ -157,5 +166,17 @@ def _refuse_other_ports(process: Process, ports: list[int]) -> None:
 
 def _remove_sockets(ports: list[int]) -> None:
     for port in ports:
-        for socket in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
-            socket.unlink(missing_ok=True)
+        for path in SOCKETS.glob(f"seaweedfs-*-{port}.sock"):
+            path.unlink(missing_ok=True)
+
+
+def remove_dead_sockets(folder: Path = SOCKETS) -> None:
+    """Remove what killed servers have left, of other data folders too; one just made may not be listened to yet."""
+    for path in folder.glob("seaweedfs-*.sock"):
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
+            if time.time() - path.lstat().st_mtime < NEW_SECONDS:
+                continue
+            try:
+                client.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink()

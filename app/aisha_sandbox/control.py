@@ -19,7 +19,7 @@ from aisha_sandbox.files import Upload
 from aisha_sandbox.messages import TOPIC as MESSAGES
 from aisha_sandbox.methods.bot import get_me, suggested
 from aisha_sandbox.methods.chats import checked
-from aisha_sandbox.methods.sending import media_fields
+from aisha_sandbox.methods.sending import forwarded, media_fields
 from aisha_sandbox.params import Params, read
 from aisha_sandbox.people import CALLBACK_TOPIC
 from aisha_sandbox.state import Json, dumps
@@ -227,7 +227,7 @@ async def show_message(core: Core, request: web.Request, params: Params) -> Json
 
 
 async def send(core: Core, request: web.Request, params: Params) -> Json:
-    """Send as a person: text, a file, or several files as an album."""
+    """Send as a person: text, a file, several files as an album, or a message of another chat."""
     chat_id = _chat(request)
     user_id = params.number("from") or core.chats.members(chat_id)[0]
     reply_to, date = params.number("reply_to") or None, params.number("date") or None
@@ -240,6 +240,11 @@ async def send(core: Core, request: web.Request, params: Params) -> Json:
 
 
 async def _contents(core: Core, params: Params) -> list[Json]:
+    if forward := params.json("forward"):
+        row = core.messages.row(forward["chat_id"], forward["message_id"])
+        if row is None:
+            raise ApiError(404, "Not Found: message to forward")
+        return [forwarded(core, row)]
     uploads = list(params.uploads.values())
     paths = params.json("paths") or ([params.text("path")] if "path" in params.values else [])
     adopted = [await core.files.adopt(Path(path), params.text("file_name")) for path in paths]

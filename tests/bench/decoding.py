@@ -21,6 +21,7 @@ import numpy as np
 from tests.models import shared_models
 from tests.speech import librivox, prompts, voices, word_error_rate
 
+from aisha.database.timing import pack
 from aisha.models.store import installed
 from aisha.speech.allocator import find_fast_allocator
 from aisha.speech.audio import blocks
@@ -192,6 +193,19 @@ def words_wrong() -> Iterator[dict[str, Any]]:
         yield figure(f"word_error_rate_{kind}", rate, "ratio", f"{len(clips)} recordings")
 
 
+def kept_size() -> Iterator[dict[str, Any]]:
+    """Measure how many bytes are kept of real transcripts for each byte of text, and how many the JSON before took."""
+    recogniser = load(model_path())
+    short = [recogniser.decode(blocks(clip.path)) for clip in voices()[:60]]
+    for name, said in (("short", short), ("long", [recogniser.decode([long_recording(LONG)])])):
+        texts, words = [one.text() for one in said], [one.to_json()["words"] for one in said]
+        size = sum(len(text.encode()) for text in texts)
+        times = sum(len(pack(text, each) or b"") for text, each in zip(texts, words, strict=True))
+        before = sum(len(json.dumps(each, ensure_ascii=False).encode()) for each in words)
+        yield figure(f"kept_{name}", (size + times) / size, "bytes", f"with a byte of text, of {size}")
+        yield figure(f"kept_{name}_json", (size + before) / size, "bytes", "as JSON")
+
+
 def video_memory() -> Iterator[dict[str, Any]]:
     """Measure how much memory grows while the sound of a 1.5 GB video is decoded."""
     with tempfile.TemporaryDirectory() as folder:
@@ -241,7 +255,7 @@ def figure(name: str, value: float, unit: str, note: str = "") -> dict[str, Any]
     return {"figure": name, "value": round(value, 4), "unit": unit, "note": note, "command": "make bench"}
 
 
-FIGURES = (short_voices, long_file, two_jobs, words_wrong, video_memory)
+FIGURES = (short_voices, long_file, two_jobs, words_wrong, kept_size, video_memory)
 
 
 def main() -> None:

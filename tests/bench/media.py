@@ -9,7 +9,7 @@ from typing import Any
 
 from tests import hostile
 from tests.bench.decoding import figure, long_recording
-from tests.bench.running import Growth, running, voices_of_five_seconds
+from tests.bench.running import Growth, running, voices
 from tests.integration.speech.recordings import encode
 
 from aisha.speech.audio import blocks
@@ -23,8 +23,8 @@ def child() -> Iterator[dict[str, Any]]:
     """Measure how much longer a voice takes to be read by a child than in the process itself, by the clock."""
     media = MediaReader(Bounds(default_memory())).start()
     with tempfile.TemporaryDirectory() as folder:
-        voices = list(voices_of_five_seconds(Path(folder)))
-        media.probe(voices[0])
+        clips = list(voices(Path(folder)))
+        media.probe(clips[0])
         pairs = [
             (_cost(blocks, voice), _cost(media.blocks, voice)) for _ in range(ROUNDS) for voice in voices
         ]

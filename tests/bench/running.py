@@ -21,6 +21,7 @@ from aisha_embedded.services import erase
 REPOSITORY = Path(__file__).parents[2]
 VOICES = 60
 VOICE_SECONDS = 5
+SETTLE_SECONDS, IDLE_SECONDS = 45, 60
 
 
 def ready() -> Iterator[dict[str, Any]]:
@@ -62,7 +63,7 @@ def answer() -> Iterator[dict[str, Any]]:
     """Measure the time from a 5 s voice's arrival to its answer, less the recogniser's own, on an idle machine."""
     with tempfile.TemporaryDirectory(prefix="aisha-") as folder, running(Path(folder)) as (tree, telegram):
         chat = telegram.person("Bench")
-        times = [_one_answer(tree, telegram, chat, voice) for voice in voices_of_five_seconds(Path(folder))]
+        times = [_one_answer(tree, telegram, chat, voice) for voice in voices(Path(folder))]
     beside = sorted(whole - decoding for whole, decoding in times)
     p95 = beside[int(len(beside) * 0.95)]
     yield figure("answer_overhead_p50", 1000 * statistics.median(beside), "ms", f"{len(times)} voices of 5 s")
@@ -72,7 +73,7 @@ def answer() -> Iterator[dict[str, Any]]:
     )
 
 
-def voices_of_five_seconds(folder: Path) -> Iterator[Path]:
+def voices(folder: Path) -> Iterator[Path]:
     """Yield different voices of five seconds each."""
     pcm = long_recording(VOICES * VOICE_SECONDS)
     for number in range(VOICES):
@@ -95,6 +96,30 @@ def _one_answer(tree: Tree, telegram: Telegram, chat: int, voice: Path) -> tuple
         row = connection.execute("SELECT decode_seconds FROM jobs ORDER BY id DESC LIMIT 1").fetchone()
     assert row
     return answered - arrived, row[0]
+
+
+def idle() -> Iterator[dict[str, Any]]:
+    """Measure how much of one core all processes of `aisha run` take while nobody writes."""
+    with tempfile.TemporaryDirectory(prefix="aisha-") as folder, running(Path(folder)) as (tree, telegram):
+        chat = telegram.person("Bench")
+        telegram.answer(chat, telegram.send_file(chat, next(voices(Path(folder)))))
+        time.sleep(SETTLE_SECONDS)
+        before, began = _cpu_seconds(tree), time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        after, took = _cpu_seconds(tree), time.monotonic() - began
+    shares = {role: 100 * (after[role] - before.get(role, 0.0)) / took for role in after}
+    for role, share in sorted(shares.items(), key=lambda item: -item[1]):
+        yield figure(f"idle_{role}", share, "%", f"of one core, over {took:.0f} s")
+    yield figure("idle_all", sum(shares.values()), "%", f"of one core, over {took:.0f} s")
+
+
+def _cpu_seconds(tree: Tree) -> dict[str, float]:
+    """Return the processor time of all processes so far, by what they are."""
+    found: dict[str, float] = {}
+    for process in tree.processes():
+        times, role = process.cpu_times(), _role(process)
+        found[role] = found.get(role, 0.0) + times.user + times.system
+    return found
 
 
 def large_video() -> Iterator[dict[str, Any]]:
@@ -176,4 +201,4 @@ class running:  # noqa: N801 - reads as a word of the with statement
         erase(self._tree.data_dir)
 
 
-FIGURES: tuple[Callable[[], Iterator[dict[str, Any]]], ...] = (ready, answer, large_video)
+FIGURES: tuple[Callable[[], Iterator[dict[str, Any]]], ...] = (ready, answer, idle, large_video)

@@ -13,7 +13,7 @@ def tree(models_dir: Path) -> Iterator[Tree]:
     """`aisha run`, ready."""
     with (
         tempfile.TemporaryDirectory(prefix="aisha-") as folder,
-        running(Tree(Path(folder) / "data", models_dir)) as started,
+        running(Tree(Path(folder) / "data", models_dir, AISHA_FILE_PATIENCE="2")) as started,
     ):
         yield started
 

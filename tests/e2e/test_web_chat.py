@@ -107,6 +107,57 @@ async def test_a_button_is_pressed_and_its_message_changes(page: Page) -> None:
     await expect(last.get_by_test_id("inline-button")).to_have_count(0)
 
 
+async def test_what_is_typed_over_a_suggestion_is_what_is_sent(page: Page) -> None:
+    composer = page.get_by_test_id("composer")
+    await composer.fill("/")
+    await expect(page.get_by_test_id("command-suggestion").first).to_contain_text("/language")
+
+    async def hold(route: Route) -> None:
+        await asyncio.sleep(1)
+        await route.continue_()
+
+    await page.route(re.compile("/commands"), hold)
+    await composer.fill("/help")
+    await composer.press("Enter")
+    own = page.locator('[data-testid=message][data-from-bot="false"]').last
+    await expect(own.get_by_test_id("message-text")).to_have_text("/help")
+
+
+async def test_an_arrow_leads_to_the_newest_message_when_the_page_is_scrolled_up(page: Page) -> None:
+    arrow = page.get_by_test_id("to-end")
+    for number in range(30):
+        await page.get_by_test_id("composer").fill(f"line {number}")
+        await page.get_by_test_id("composer").press("Enter")
+    last = page.get_by_test_id("message").last
+    await expect(page.get_by_text("line 29", exact=True)).to_be_in_viewport()
+    await expect(arrow).to_be_hidden()
+    await page.locator(".scroll").hover()
+    await page.mouse.wheel(0, -3000)
+    await expect(arrow).to_be_visible()
+    if folder := os.environ.get("SCREENSHOTS"):
+        await page.screenshot(path=Path(folder) / "arrow.png")
+    await arrow.click()
+    await expect(last).to_be_in_viewport()
+    await expect(arrow).to_be_hidden()
+
+
+async def test_a_message_is_forwarded_to_another_chat(page: Page) -> None:
+    await page.get_by_test_id("new").click()
+    await page.get_by_test_id("new-group").click()
+    await page.locator("[name=title]").fill("Forwarded")
+    await page.get_by_test_id("dialog-save").click()
+    await page.get_by_test_id("composer").fill("pass this on")
+    await page.get_by_test_id("composer").press("Enter")
+    message = page.get_by_test_id("message").filter(has_text="pass this on")
+    await message.click(button="right")
+    await page.get_by_test_id("menu-forward").click()
+    if folder := os.environ.get("SCREENSHOTS"):
+        await page.screenshot(path=Path(folder) / "forward.png")
+    await page.get_by_test_id("forward-choice").filter(has_text="Aisha").click()
+    await expect(page.get_by_role("heading", name="Aisha")).to_be_visible()
+    await expect(page.get_by_text("pass this on").last).to_be_visible()
+
+
 async def test_a_file_that_is_chosen_before_the_chats_are_known_is_sent(page: Page, tmp_path: Path) -> None:
     clip = next(clip for clip in prompts() if clip.path.stem == "tt-weasels")
     voice = write(tmp_path / "weasels.ogg", samples(clip.path))

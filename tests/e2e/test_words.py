@@ -239,7 +239,10 @@ def test_one_voice_is_answered_before_the_last_of_somebody_elses_twenty(
     before = sum(at < ended for at in delivered(tree, busy, 20))
     assert before <= 10, f"{before} of twenty came before {answer.text!r}"
     waited = [form for said in twenty for form in forms(telegram, busy, said)]
-    assert any(re.fullmatch(pattern("waiting", "en"), form) for form in waited)
+    assert texts.say("behind", "en") in waited
+    assert len({form for form in waited if re.search(r"\d+ ahead|Next", form)}) < 20, (
+        "one status tells the place"
+    )
 
 
 def delivered(tree: Tree, chat: int, count: int) -> list[datetime]:

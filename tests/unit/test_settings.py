@@ -202,10 +202,21 @@ def test_errors_do_not_show_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"bot_api_url": "https://api.telegram.org/"}, 20 * MIB),
         ({"bot_api_url": "http://localhost:8081"}, 2000 * MIB),
         ({"max_file_size": 5 * MIB}, 5 * MIB),
+        ({"bot_api_url": "http://localhost:8081", "stored_bytes_per_user": 100 * MIB}, 100 * MIB),
     ],
 )
 def test_the_largest_file_follows_the_bot_api_server(given: dict[str, object], expected: int) -> None:
     assert Settings.model_validate(given).file_limit == expected
+
+
+@pytest.mark.parametrize("limit", ["stored_bytes", "stored_bytes_per_user"])
+def test_a_file_that_storage_could_never_hold_is_refused_at_start(
+    limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AISHA_MAX_FILE_SIZE", str(5 * MIB))
+    monkeypatch.setenv(variable(limit), str(5 * MIB - 1))
+    with pytest.raises(SettingsError, match=f"{variable(limit)}: .*AISHA_MAX_FILE_SIZE"):
+        settings.load()
 
 
 def test_folders_are_absolute_and_models_lie_in_the_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,3 +234,60 @@ def test_the_running_tree_on_the_data_folder_lends_its_settings(
     assert settings.load_running().secret("database_url") == "postgresql://its/own"
     monkeypatch.setenv("AISHA_DATABASE_URL", "postgresql://mine")
     assert settings.load_running().secret("database_url") == "postgresql://mine"
+
+
+def test_a_refusal_is_our_own_sentence_without_the_librarys_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AISHA_DEFAULT_LANGUAGE", "xx")
+    monkeypatch.setenv("AISHA_WEB_PORT", "x")
+    with pytest.raises(SettingsError) as raised:
+        settings.load()
+    assert "Value error" not in str(raised.value)
+    assert "AISHA_DEFAULT_LANGUAGE: no language of the catalogue" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "meant"),
+    [
+        ("AISHA_BOT_TOKN", "AISHA_BOT_TOKEN"),
+        ("AISHA_TOKEN", "AISHA_BOT_TOKEN"),
+        ("AISHA_DEFAULT_LANG", "AISHA_DEFAULT_LANGUAGE"),
+        ("AISHA_DATABASEURL", "AISHA_DATABASE_URL"),
+        ("AISHA_MAX_FILESIZE", "AISHA_MAX_FILE_SIZE"),
+        ("AISHA_MODEL_DIR", "AISHA_MODELS_DIR"),
+    ],
+)
+def test_a_misspelt_variable_stops_with_the_nearest_name(
+    misspelt: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(misspelt, "anything")
+    with pytest.raises(SettingsError, match=f"{misspelt}: there is no such setting; did you mean {meant}\\?"):
+        settings.load()
+
+
+def test_a_misspelt_file_of_a_secret_stops_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "AISHA_S3_SECRETKEY").write_text("hidden")
+    (tmp_path / "README").touch()
+    monkeypatch.setenv("AISHA_SECRETS_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match="did you mean AISHA_S3_SECRET_KEY"):
+        settings.load()
+
+
+def test_a_variable_like_no_setting_stops_with_where_the_settings_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AISHA_QQQ", "1")
+    with pytest.raises(SettingsError, match=r"AISHA_QQQ: there is no such setting; docs/settings.md"):
+        settings.load()
+
+
+def test_variables_of_other_programs_and_of_other_readers_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AISHA_SANDBOX_TOKEN", "AISHA_VAULT_PASSWORD", "AISHA_PRELOADED", "MY_AISHA_TOKEN"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("aisha_web_port", "8090")
+    assert settings.load().web_port == 8090
+
+
+def test_where_nothing_has_run_that_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AISHA_DATA_DIR", str(tmp_path))
+    with pytest.raises(SettingsError, match=f"nothing is running on {tmp_path}: start it with `aisha run`"):
+        settings.load_running()

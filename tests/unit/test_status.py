@@ -2,12 +2,15 @@
 
 import io
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
-from aisha import status, trace
+from aisha import settings, status, trace
+from aisha.errors import ServiceError
 
 STATE: dict[str, Any] = {
     "messages": {"delivered": 7, "received": 1},
@@ -109,3 +112,36 @@ def test_a_step_that_has_not_come_is_a_dash() -> None:
 
 def test_an_error_is_told() -> None:
     assert "error: Forbidden" in "\n".join(trace.story(found(error="Forbidden", state="undeliverable")))
+
+
+@pytest.mark.parametrize("message", ["-1000000002001/4", "-5/17", "1001/8", "12"])
+def test_a_message_of_a_group_can_be_traced_though_its_chat_is_negative(
+    message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    monkeypatch.setenv("AISHA_DATABASE_URL", "postgresql://any/where")
+    monkeypatch.setattr(trace, "collect", lambda _, wanted: asked.append(wanted) or found())
+    for arguments in ([message], ["--json", message], [message, "--json"]):
+        assert CliRunner().invoke(trace.trace_command, arguments).exit_code == 0
+    assert asked == [message] * 3
+
+
+@pytest.mark.parametrize("option", ["--jsn", "-j", "-x/4", "-"])
+def test_an_option_that_does_not_exist_is_still_refused(option: str) -> None:
+    result = CliRunner().invoke(trace.trace_command, [option])
+    assert (result.exit_code, "No such option" in result.output) == (2, True)
+
+
+@pytest.mark.parametrize("collect", [status.collect, lambda url: trace.collect(url, None)])
+def test_what_has_stopped_is_not_called_an_unreachable_database(
+    collect: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AISHA_DATA_DIR", str(tmp_path))
+    (tmp_path / "secrets").mkdir()
+    gone = "postgresql://127.0.0.1:1/aisha"
+    (tmp_path / "secrets" / "environment").write_text(f"AISHA_DATABASE_URL={gone}\n")
+    with pytest.raises(ServiceError, match="nothing is running on"):
+        collect(settings.load_running().database_address)
+    monkeypatch.setenv("AISHA_DATABASE_URL", gone)
+    with pytest.raises(ServiceError, match="cannot reach the database of AISHA_DATABASE_URL"):
+        collect(settings.load_running().database_address)

@@ -11,7 +11,18 @@ from aisha.errors import AudioError
 from aisha.outcomes import Outcome
 
 LANGUAGES = set(get_args(texts.Interface))
-VALUES = {"language": "English", "size": "20 MB", "duration": "4 h", "ahead": 3, "percent": 50}
+VALUES = {
+    "language": "English",
+    "size": "20 MB",
+    "duration": "4 h",
+    "ahead": 3,
+    "days": "365 days",
+    "percent": 50,
+    "track": 2,
+    "tracks": 3,
+    "name": "Ann",
+    "left": "5 s",
+}
 
 
 def placeholders(text: str) -> set[str | None]:
@@ -52,7 +63,8 @@ def test_a_file_that_cannot_be_transcribed_ends_with_an_outcome_of_its_own(error
 
 def test_the_commands_are_the_same_in_every_language() -> None:
     assert set(texts.COMMANDS) == LANGUAGES
-    assert all(list(described) == ["language", "help"] for described in texts.COMMANDS.values())
+    expected = ["language", "transcribe", "help", "privacy", "forget"]
+    assert all(list(described) == expected for described in texts.COMMANDS.values())
 
 
 @pytest.mark.parametrize("command", texts.COMMANDS["en"])
@@ -96,3 +108,16 @@ def test_a_duration_is_told_in_words(seconds: float, english: str, russian: str)
 
 def test_a_size_is_told_in_mebibytes() -> None:
     assert (texts.size(20 * texts.MIB, "en"), texts.size(2000 * texts.MIB, "ru")) == ("20 MB", "2000 МБ")
+
+
+@pytest.mark.parametrize(
+    ("count", "english", "russian"),
+    [
+        (1, "1 day", "1 день"),
+        (3, "3 days", "3 дня"),
+        (12, "12 days", "12 дней"),
+        (365, "365 days", "365 дней"),
+    ],
+)
+def test_days_are_counted_as_people_say_them(count: int, english: str, russian: str) -> None:
+    assert (texts.days(count, "en"), texts.days(count, "ru")) == (english, russian)

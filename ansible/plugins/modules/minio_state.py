@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: minio_state
 short_description: Create the buckets of a MinIO server, and users limited to their own buckets
 description:
-  - Creates buckets with expiry rules, and users, each with a policy of its own that lists the buckets it may use.
+  - Creates buckets with expiry rules and quotas, and users, each with a policy of its own that lists the buckets it may use.
     Idempotent; buckets and users that are not listed stay.
   - A user's password is checked by logging in with it. It is sent encrypted, as the server requires.
   - With I(probe) it changes nothing, but tests the bucket as a user and as an anonymous client.
@@ -34,6 +34,7 @@ options:
         suboptions:
           prefix: {description: Prefix of the objects' keys; empty for all objects., type: str, default: ''}
           days: {description: Age in days at which they are deleted., type: int, required: true}
+      quota_mib: {description: Maximum size of its objects in MiB; 0 is none., type: int, default: 0}
   users:
     description: Users to create.
     type: list
@@ -55,7 +56,7 @@ EXAMPLES = r"""
     url: http://127.0.0.1:9000
     user: root
     password: "{{ vault_minio_root_password }}"
-    buckets: [{name: aisha, expire: [{prefix: audio/, days: 30}]}]
+    buckets: [{name: aisha, expire: [{prefix: audio/, days: 30}], quota_mib: 20480}]
     users: [{name: app, password: "{{ vault_minio_app_password }}", write: [aisha]}]
 """
 RETURN = r"""
@@ -93,6 +94,7 @@ REGION = "us-east-1"
 ADMIN = "/minio/admin/v3/"
 XMLNS = "http://s3.amazonaws.com/doc/2006-03-01/"
 SECONDS = 30
+MIB = 1024 * 1024
 READY_SECONDS = 60
 BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
 READ = ("s3:GetObject",)
@@ -288,21 +290,29 @@ class State:
             self.server.request(*request)
 
     def bucket(self, bucket: dict) -> None:
-        """Ensure that a bucket exists with its rules."""
+        """Ensure that a bucket exists with its rules and its quota."""
         path, wanted = f"/{bucket['name']}", rules(bucket["expire"])
         if not found(self.server.request, "HEAD", path):
             self.change(f"make bucket {bucket['name']}", "PUT", path)
         document = found(self.server.request, "GET", path, {"lifecycle": ""})
-        if wanted == (present_rules(document) if document else []):
+        if wanted != (present_rules(document) if document else []):
+            body = [lifecycle(wanted)] if wanted else []
+            self.change(
+                f"set rules of bucket {bucket['name']}",
+                "PUT" if wanted else "DELETE",
+                path,
+                {"lifecycle": ""},
+                *body,
+            )
+        self.quota(bucket["name"], bucket["quota_mib"] * MIB)
+
+    def quota(self, name: str, wanted: int) -> None:
+        """Ensure that a bucket takes no more than so many bytes; 0 is no limit."""
+        present = json.loads(found(self.server.admin, "GET", "get-bucket-quota", {"bucket": name}) or "{}")
+        if wanted == (present.get("size") or present.get("quota") or 0):
             return
-        body = [lifecycle(wanted)] if wanted else []
-        self.change(
-            f"set rules of bucket {bucket['name']}",
-            "PUT" if wanted else "DELETE",
-            path,
-            {"lifecycle": ""},
-            *body,
-        )
+        body = json.dumps({"quota": wanted, "size": wanted, "quotatype": "hard"}).encode()
+        self.change(f"set quota of bucket {name}", "PUT", f"{ADMIN}set-bucket-quota", {"bucket": name}, body)
 
     def user(self, user: dict) -> None:
         """Ensure that a user exists with its password and policy."""
@@ -431,13 +441,14 @@ def specification() -> dict:
     names = {"type": "list", "elements": "str", "default": []}
     name = {"name": {"type": "str", "required": True}}
     password = {"password": {"type": "str", "required": True, "no_log": True}}
+    bucket = name | {"expire": expire, "quota_mib": {"type": "int", "default": 0}}
     user = name | password | {"write": names, "read": names, "metrics": {"type": "bool", "default": False}}
     return password | {
         "url": {"type": "str", "required": True},
         "server_name": {"type": "str"},
         "ca": {"type": "path"},
         "user": {"type": "str", "required": True},
-        "buckets": {"type": "list", "elements": "dict", "default": [], "options": name | {"expire": expire}},
+        "buckets": {"type": "list", "elements": "dict", "default": [], "options": bucket},
         "users": {"type": "list", "elements": "dict", "default": [], "options": user},
         "drives": {"type": "list", "elements": "path", "default": []},
         "probe": {"type": "str"},

@@ -40,3 +40,8 @@ def be_quiet(chat_id: int, seconds: float) -> Statement[None]:
         """,
         {"chat_id": chat_id, "seconds": seconds},
     )
+
+
+def forget(chat_id: int) -> Statement[None]:
+    """Delete what is remembered of a chat."""
+    return Statement("DELETE FROM chats WHERE chat_id = %(chat_id)s", {"chat_id": chat_id})

@@ -14,17 +14,28 @@ from aisha.database.statement import Row, Statement
 
 CHANNEL = "aisha"
 NOTIFY = "SELECT pg_notify(%s, %s)"
+IDLE, INTERVAL, COUNT, SILENT = 5, 3, 3, 15_000
+"""Seconds of silence before the first keepalive, seconds between them, how many; milliseconds until the end."""
+
 KEEPALIVE: dict[str, Any] = {
-    "keepalives_idle": 5,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
+    "keepalives_idle": IDLE,
+    "keepalives_interval": INTERVAL,
+    "keepalives_count": COUNT,
+    "tcp_user_timeout": SILENT,
     "connect_timeout": 5,
 }
+SERVER_KEEPALIVE = (
+    f"-c tcp_keepalives_idle={IDLE} -c tcp_keepalives_interval={INTERVAL} -c tcp_keepalives_count={COUNT}"
+    f" -c tcp_user_timeout={SILENT}"
+)
+"""The same for the server's end: a host that vanishes keeps its locks until the server notices. None of this applies to
+a UNIX socket, whose ends share a host.
+"""
+
 # WAL is written in order: a commit that waits for the disk makes all earlier ones durable too. So a commit waits only
 # if it must be durable before something happens outside, such as acknowledging an update (`Connection.durable`); the
 # others save 2 ms each.
-RELAXED = {"options": "-c synchronous_commit=off"}
+RELAXED = "-c synchronous_commit=off"
 
 LOST = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout)
 """What is raised when the database is unreachable; anything else that psycopg raises is a bug."""
@@ -103,6 +114,12 @@ class BlockingConnection(psycopg.Connection[DictRow]):
         return cursor
 
 
+SESSION: dict[str, Any] = {
+    "autocommit": True,
+    "row_factory": dict_row,
+    "options": SERVER_KEEPALIVE,
+    **KEEPALIVE,
+}
 Pool = AsyncConnectionPool[Connection]
 
 
@@ -116,13 +133,7 @@ def open_pool(url: str, size: int, name: str, admit: Callable[[Connection], Awai
         connection_class=Connection,
         min_size=4,
         max_size=size,
-        kwargs={
-            "autocommit": True,
-            "row_factory": dict_row,
-            "application_name": name,
-            **KEEPALIVE,
-            **RELAXED,
-        },
+        kwargs={**SESSION, "application_name": name, "options": f"{SERVER_KEEPALIVE} {RELAXED}"},
         configure=admit,
         check=AsyncConnectionPool.check_connection,
         timeout=10,
@@ -133,12 +144,13 @@ def open_pool(url: str, size: int, name: str, admit: Callable[[Connection], Awai
 
 async def connect_async(url: str, **options: Any) -> Connection:
     """Return one autocommit connection, for an event loop."""
-    return await Connection.connect(url, autocommit=True, row_factory=dict_row, **KEEPALIVE, **options)
+    return await Connection.connect(url, **SESSION, **options)
 
 
-def connect(url: str, **options: Any) -> BlockingConnection:
-    """Return one autocommit connection, for a process without an event loop."""
-    return BlockingConnection.connect(url, autocommit=True, row_factory=dict_row, **KEEPALIVE, **options)
+def connect(url: str, *, relaxed: bool = False) -> BlockingConnection:
+    """Return one autocommit connection, for a process without an event loop; `relaxed` commits are durable later."""
+    own = {"options": f"{SERVER_KEEPALIVE} {RELAXED}"} if relaxed else {}
+    return BlockingConnection.connect(url, **(SESSION | own))
 
 
 class Wakeups:

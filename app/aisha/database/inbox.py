@@ -6,6 +6,7 @@ from typing import Any
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
+from aisha.database.erasures import Erasure
 from aisha.database.statement import Statement, columns
 
 
@@ -76,3 +77,31 @@ def probe() -> Statement[None]:
 def forget() -> Statement[None]:
     """Delete what was handled a week ago: Telegram repeats an update for a day at most, so that is ample."""
     return Statement("DELETE FROM inbox WHERE handled_at < now() - interval '7 days'")
+
+
+def unhandled_of(erasure: Erasure) -> Statement[int]:
+    """Count the updates that tell of a person and are not handled."""
+    sql = f"SELECT count(*) FROM inbox WHERE handled_at IS NULL AND {_tells_of(erasure)}"
+    return Statement(sql, erasure.values)
+
+
+def erase(erasure: Erasure) -> Statement[None]:
+    """Empty every update that tells of a person: its own, and replies and forwards of others.
+
+    The number stays, so that an update that Telegram repeats is still known.
+    """
+    return Statement(
+        f"""
+        UPDATE inbox SET update = '{{}}', chat_id = NULL, message_id = NULL, error = NULL,
+            handled_at = coalesce(handled_at, now())
+        WHERE {_tells_of(erasure)}
+        """,
+        erasure.values,
+    )
+
+
+def _tells_of(erasure: Erasure) -> str:
+    return f"""
+        {erasure.precedes("inbox")}
+        AND jsonb_path_exists(update, '$.** ? (@.id == $id)', jsonb_build_object('id', %(user_id)s))
+    """

@@ -9,13 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import class_row, dict_row, tuple_row
 from psycopg.types.json import Jsonb
 
+from aisha.database.erasures import Erasure
 from aisha.database.statement import Statement, columns
 
 State = Literal["waiting", "queued", "started", "done"]
 Lane = Literal["short", "long"]
+
+
+SERVED = """
+    (SELECT lane, user_id, (SELECT max(queued_at) FROM jobs AS past
+                            WHERE past.lane = open.lane AND past.user_id = open.user_id) AS served_at
+     FROM (SELECT DISTINCT lane, user_id FROM jobs WHERE state <> 'done') AS open) AS served
+"""
+"""When each user of a lane had the last turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,28 @@ class Loss:
     attempts: int
 
 
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A job that is not done, or a recording that has none yet; `elapsed` tells for how many seconds it has run.
+
+    `since` tells for how many seconds its sender has been waiting for a turn: since then or since the last one.
+    `seconds` is an estimate where nobody has declared a duration. A long recording is `uncut` until all of its segments
+    are jobs of their own; while it is cut, `seconds` is what is left.
+    """
+
+    message: int
+    user_id: int
+    lane: Lane
+    state: State | Literal["received"]
+    seconds: float
+    elapsed: float
+    since: float
+    uncut: bool
+
+
+SERVER_BEGAN = "greatest(pg_postmaster_start_time(), (SELECT stats_reset FROM pg_stat_bgwriter))"
+
+
 def lock_name(job: int) -> str:
     """Return the name of the lock that a work-horse holds while it does a job."""
     return f"job:{job}"
@@ -104,18 +135,19 @@ def add(
 def take(lane: Lane, depth: int) -> Statement[Dispatch]:
     """Queue as many waiting jobs of a lane as it has room for, round-robin over the users.
 
-    A user's n-th job gets the n-th turn even if the jobs before it are already queued or running.
+    A user's n-th job gets the n-th turn even if the jobs before it are already queued or running. Of several users
+    with the same turn the one goes first who has waited longest, since the last turn or since coming.
     """
     return Statement(
         f"""
         UPDATE jobs SET state = 'queued', queued_at = now(), dispatches = dispatches + 1
         WHERE state = 'waiting' AND id IN (
             SELECT id FROM (
-                SELECT id, state, not_before,
+                SELECT id, state, not_before, greatest(created_at, served_at) AS since,
                        row_number() OVER (PARTITION BY user_id ORDER BY state = 'waiting', id) AS turn
-                FROM jobs WHERE lane = %(lane)s AND state <> 'done'
+                FROM jobs JOIN {SERVED} USING (lane, user_id) WHERE lane = %(lane)s AND state <> 'done'
             ) AS turns
-            WHERE state = 'waiting' AND not_before <= now() ORDER BY turn, id
+            WHERE state = 'waiting' AND not_before <= now() ORDER BY turn, since, id
             LIMIT greatest(0, %(depth)s - (SELECT count(*) FROM jobs WHERE lane = %(lane)s AND state = 'queued')))
         RETURNING {columns(Dispatch)}
         """,
@@ -161,13 +193,17 @@ def forgotten(job: int, dispatches: int) -> Statement[Loss]:
 
 
 def abandoned(job: int) -> Statement[Loss]:
-    """Put back a started job whose work-horse died; each death makes the next wait longer, up to a minute."""
-    return _returned(job, "started", "abandoned")
+    """Put back a started job whose work-horse died; each death makes the next wait longer, up to a minute.
+
+    If PostgreSQL has restarted since the job was started, the work-horse has lost its session by that, so it counts no
+    attempt. A crash of one backend restarts them all and resets the statistics, but leaves the postmaster as it is.
+    """
+    return _returned(job, "started", "abandoned", uncounted=f"(started_at < {SERVER_BEGAN})::int")
 
 
 def given_back(job: int, error: str, seconds: float = 0) -> Statement[Loss]:
     """Put a started job that its own worker could not finish back for `seconds`, without counting an attempt."""
-    return _returned(job, "started", error, uncounted=1, seconds=seconds)
+    return _returned(job, "started", error, uncounted="1", seconds=seconds)
 
 
 def _returned(
@@ -176,12 +212,12 @@ def _returned(
     error: str,
     *,
     dispatches: int | None = None,
-    uncounted: int = 0,
+    uncounted: str = "0",
     seconds: float | None = None,
 ) -> Statement[Loss]:
     return Statement(
         f"""
-        UPDATE jobs SET state = 'waiting', error = %(error)s, attempts = attempts - %(uncounted)s,
+        UPDATE jobs SET state = 'waiting', error = %(error)s, attempts = attempts - {uncounted},
             not_before = now() + make_interval(
                 secs => coalesce(%(seconds)s, least(5 * greatest(attempts - 1, 0) ^ 2, 60)))
         WHERE id = %(id)s AND state = %(state)s AND dispatches = coalesce(%(dispatches)s, dispatches)
@@ -192,7 +228,6 @@ def _returned(
             "state": state,
             "error": error,
             "dispatches": dispatches,
-            "uncounted": uncounted,
             "seconds": seconds,
         },
         class_row(Loss),
@@ -245,11 +280,94 @@ def unfinished(worker: str) -> Statement[int]:
     return Statement(sql, {"worker": worker})
 
 
+def open_in_order() -> Statement[Open]:
+    """Select the jobs that run, those in Redis in its order, those that wait, and the recordings without a job."""
+    return Statement(
+        f"""
+        SELECT message, user_id, lane, state, seconds, elapsed, uncut,
+            extract(epoch FROM now() - greatest(came_at, served_at))::float AS since
+        FROM (
+            SELECT jobs.message, jobs.user_id, jobs.lane, jobs.state, jobs.id,
+                greatest(coalesce(jobs.seconds, declared_seconds, file_size / 16000.0, 60) - coalesce(
+                    (SELECT sum(cut.seconds) FROM jobs AS cut WHERE jobs.segment IS NULL
+                     AND cut.message = jobs.message AND cut.segment IS NOT NULL), 0), 0)::float AS seconds,
+                CASE WHEN jobs.state = 'started' THEN extract(epoch FROM now() - jobs.started_at)
+                     ELSE 0 END::float AS elapsed,
+                jobs.segment IS NULL AND jobs.lane = 'long' AS uncut, jobs.created_at AS came_at,
+                array_position(ARRAY['started', 'queued', 'waiting'], jobs.state) AS rank,
+                CASE WHEN jobs.state = 'queued' THEN jobs.queued_at END AS queued_at
+            FROM jobs JOIN messages ON messages.id = jobs.message WHERE jobs.state <> 'done'
+            UNION ALL
+            SELECT id, user_id, lane, 'received', id, coalesce(declared_seconds, file_size / 16000.0, 60), 0,
+                lane = 'long', received_at, 4, NULL
+            FROM messages, LATERAL (SELECT CASE WHEN coalesce(nullif(declared_seconds, 0) > 60, file_size > 1048576)
+                                    THEN 'long' ELSE 'short' END AS lane) AS lanes
+            WHERE state = 'received'
+        ) AS work LEFT JOIN {SERVED} USING (lane, user_id) ORDER BY rank, queued_at, id LIMIT 3000
+        """,
+        rows=class_row(Open),
+    )
+
+
+def pace() -> Statement[tuple[Lane, float]]:
+    """Select each lane's time per second of audio, over the last hundred jobs that recognised something."""
+    return Statement(
+        """
+        SELECT lane, (sum(took) / sum(seconds))::float FROM (
+            SELECT lane, seconds, extract(epoch FROM finished_at - started_at) AS took FROM jobs
+            WHERE state = 'done' AND decode_seconds IS NOT NULL AND seconds > 0 ORDER BY id DESC LIMIT 100
+        ) AS latest GROUP BY lane
+        """,
+        rows=tuple_row,
+    )
+
+
+def unfinished_segments(user_id: int) -> Statement[tuple[int, int]]:
+    """Count the segments that are not decoded yet: this user's, and all."""
+    return Statement(
+        """
+        SELECT count(*) FILTER (WHERE user_id = %(user_id)s), count(*) FROM jobs
+        WHERE segment IS NOT NULL AND state <> 'done'
+        """,
+        {"user_id": user_id},
+        tuple_row,
+    )
+
+
+def segments(message: int) -> Statement[int]:
+    """Select the numbers of a message's segments that are cut."""
+    sql = "SELECT segment FROM jobs WHERE message = %(message)s AND segment IS NOT NULL"
+    return Statement(sql, {"message": message})
+
+
 def open_by_lane() -> Statement[dict[str, Any]]:
     """Count what is not done, by lane and state."""
     return Statement(
         "SELECT lane, state, count(*) FROM jobs WHERE state <> 'done' GROUP BY 1, 2 ORDER BY 1, 2",
         rows=dict_row,
+    )
+
+
+def empty() -> Statement[None]:
+    """Empty the transcripts of segments that are joined."""
+    return Statement(
+        """
+        UPDATE jobs SET transcript = NULL FROM messages WHERE messages.id = jobs.message AND transcript IS NOT NULL
+        AND messages.state IN ('transcribed', 'delivered', 'undeliverable')
+        """
+    )
+
+
+def cancel(erasure: Erasure) -> Statement[None]:
+    """End all jobs of a person's messages."""
+    return Statement(
+        f"""
+        UPDATE jobs SET state = 'done', finished_at = coalesce(finished_at, now()), transcript = NULL, error = NULL
+        FROM messages WHERE messages.id = jobs.message AND {erasure.covers("messages")}
+        AND (jobs.state <> 'done' OR transcript IS NOT NULL)
+        """,
+        erasure.values,
+        wakes=("dispatch",),
     )
 
 

@@ -11,7 +11,8 @@ from typing import Any
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from aisha.database import messages
+from aisha.database import jobs, messages
+from aisha.database.erasures import Erasure
 from aisha.database.statement import Statement, columns
 
 SUPERGROUPS = -1_000_000_000_000
@@ -51,6 +52,9 @@ class Outgoing:
     error: str | None
     created_at: datetime
     shown_at: datetime | None
+    thread_id: int | None
+    asked_by: int | None
+    barred: bool
 
     @property
     def in_doubt(self) -> bool:
@@ -60,16 +64,31 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A recording that waits, what its status message says, and the figures behind that."""
+    """A recording that waits or is being transcribed, and what its status message says.
+
+    `seconds` is its duration, None while nobody knows; `decoded` is how many seconds of it are recognised. `running`
+    has duration and lane of each job that is recognising it, and for how long that has run.
+    """
 
     id: int
+    chat_id: int
+    user_id: int
     interface: str
     state: messages.State
-    segments: int | None
+    no_room: bool
     text: str
     shown_at: datetime
-    ahead: int | None
-    decoded: int
+    seconds: float | None
+    decoded: float
+    running: list[tuple[float | None, float, jobs.Lane]]
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A message with buttons, and who asked for them; unknown for one that an older release has sent."""
+
+    id: int
+    asked_by: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +100,16 @@ class Known:
 
 
 def reply(
-    chat_id: int, text: str, *, reply_to: int | None = None, markup: dict[str, Any] | None = None
+    chat_id: int,
+    text: str,
+    *,
+    reply_to: int | None = None,
+    markup: dict[str, Any] | None = None,
+    thread_id: int | None = None,
+    asked_by: int | None = None,
 ) -> Statement[None]:
-    """Write a message that belongs to no recording, such as the answer to a command."""
-    return _write(chat_id, text, reply_to=reply_to, markup=markup)
+    """Write a message that belongs to no recording, such as the answer to a command; `asked_by` gets the buttons."""
+    return _write(chat_id, text, reply_to=reply_to, markup=markup, thread_id=thread_id, asked_by=asked_by)
 
 
 def write_status(message: int, chat_id: int, reply_to: int, text: str) -> Statement[None]:
@@ -106,11 +131,15 @@ def _write(
     part: int = 0,
     markup: dict[str, Any] | None = None,
     final: bool = True,
+    thread_id: int | None = None,
+    asked_by: int | None = None,
 ) -> Statement[None]:
+    """Write a row; one about a recording is for the recording's topic."""
     return Statement(
         """
-        INSERT INTO outbox (chat_id, message, part, reply_to, text, markup, final)
-        VALUES (%(chat_id)s, %(message)s, %(part)s, %(reply_to)s, %(text)s, %(markup)s, %(final)s)
+        INSERT INTO outbox (chat_id, message, part, reply_to, text, markup, final, asked_by, thread_id)
+        VALUES (%(chat_id)s, %(message)s, %(part)s, %(reply_to)s, %(text)s, %(markup)s, %(final)s, %(asked_by)s,
+            coalesce(%(thread_id)s, (SELECT thread_id FROM messages WHERE id = %(message)s)))
         ON CONFLICT (message, part) DO UPDATE
         SET text = excluded.text, final = excluded.final, version = outbox.version + 1, failed_at = NULL
         """,
@@ -122,39 +151,57 @@ def _write(
             "text": text,
             "markup": Jsonb(markup) if markup else None,
             "final": final,
+            "thread_id": thread_id,
+            "asked_by": asked_by,
         },
     )
 
 
-def replace_buttons(chat_id: int, sent_id: int, text: str) -> Statement[None]:
-    """Replace the text of a message whose button was pressed, and remove its buttons."""
+def offer(chat_id: int, sent_id: int, data: str) -> Statement[Offer]:
+    """Select the row that shows a button with this data as that message of the chat.
+
+    A button can be pressed before the id of its message is recorded: then that is the row that is being sent.
+    """
+    return Statement(
+        """
+        SELECT id, asked_by FROM outbox
+        WHERE chat_id = %(chat_id)s AND (sent_id = %(sent_id)s OR sent_id IS NULL AND after_id < %(sent_id)s
+            AND shown < version AND failed_at IS NULL)
+            AND jsonb_path_exists(markup, '$.inline_keyboard[*][*].callback_data ? (@ == $data)',
+                                  jsonb_build_object('data', %(data)s::text))
+        ORDER BY sent_id LIMIT 1
+        """,
+        {"chat_id": chat_id, "sent_id": sent_id, "data": data},
+        class_row(Offer),
+    )
+
+
+def accept_offer(row: int, text: str) -> Statement[None]:
+    """Replace an offer by what came of it, and remove its buttons; one that was accepted before stays."""
     return Statement(
         """
         UPDATE outbox SET text = %(text)s, markup = NULL, version = version + 1
-        WHERE chat_id = %(chat_id)s AND sent_id = %(sent_id)s
+        WHERE id = %(id)s AND markup IS NOT NULL
         """,
-        {"chat_id": chat_id, "sent_id": sent_id, "text": text},
+        {"id": row, "text": text},
     )
 
 
 def stale_statuses() -> Statement[Status]:
-    """Select the status messages that may be updated.
-
-    Only of recordings that have waited for a while, one per chat and thirty in total: Telegram allows about one edit a
-    second per chat and thirty overall, and answers go first.
-    """
+    """Select the status messages that may be updated: of recordings that have waited for a while."""
     return Statement(
         """
-        SELECT * FROM (SELECT DISTINCT ON (m.chat_id) m.id, m.interface, m.state, m.segments, outbox.text,
-            outbox.shown_at, waiting.ahead,
-            (SELECT count(*) FROM jobs WHERE jobs.message = m.id AND segment IS NOT NULL AND state = 'done') AS decoded
-        FROM messages AS m JOIN outbox ON outbox.message = m.id AND outbox.part = 0
-            LEFT JOIN (SELECT id, row_number() OVER (ORDER BY id) - 1 AS ahead FROM messages
-                       WHERE state IN ('received', 'stored')) AS waiting ON waiting.id = m.id
+        SELECT m.id, m.chat_id, m.user_id, m.interface, m.state, m.no_room, outbox.text, outbox.shown_at,
+            CASE WHEN m.segments IS NULL THEN m.declared_seconds ELSE cut.seconds END AS seconds,
+            coalesce(cut.decoded, 0) AS decoded, coalesce(cut.running, '[]') AS running
+        FROM messages AS m JOIN outbox ON outbox.message = m.id AND outbox.part = 0,
+            LATERAL (SELECT sum(seconds) AS seconds, sum(seconds) FILTER (WHERE state = 'done') AS decoded,
+                jsonb_agg(jsonb_build_array(seconds, extract(epoch FROM now() - started_at), lane))
+                    FILTER (WHERE state = 'started') AS running
+                FROM jobs WHERE jobs.message = m.id AND (segment IS NOT NULL OR lane = 'short')) AS cut
         WHERE m.state IN ('received', 'stored', 'transcribing') AND m.received_at < now() - interval '5 seconds'
             AND outbox.shown = outbox.version AND NOT outbox.final AND outbox.shown_at < now() - interval '3 seconds'
-        ORDER BY m.chat_id, outbox.shown_at) AS firsts
-        ORDER BY shown_at LIMIT 30
+        ORDER BY m.id LIMIT 2000
         """,
         rows=class_row(Status),
     )
@@ -170,12 +217,6 @@ def change_status(message: int, text: str) -> Statement[None]:
         {"message": message, "text": text},
         wakes=("send",),
     )
-
-
-def keep_status(message: int) -> Statement[None]:
-    """Record that a status message is still true, so that others are checked first."""
-    sql = "UPDATE outbox SET shown_at = now() WHERE message = %(message)s AND part = 0"
-    return Statement(sql, {"message": message})
 
 
 def due_chats(besides: list[int], limit: int) -> Statement[int]:
@@ -223,11 +264,11 @@ def never_sent(row: int, sending_at: datetime | None) -> Statement[None]:
 
 
 def shown(row: int, version: int, sent_id: int) -> Statement[None]:
-    """Record that Telegram shows this version of a row as that message."""
+    """Record that Telegram shows this version of a row as that message; its text is then of no more use."""
     return Statement(
         """
         UPDATE outbox SET shown = %(version)s, sent_id = %(sent_id)s, sending_at = NULL, shown_at = now(), error = NULL,
-            attempts = 0
+            attempts = 0, barred = false, text = CASE WHEN final AND version = %(version)s THEN '' ELSE text END
         WHERE id = %(id)s
         """,
         {"id": row, "version": version, "sent_id": sent_id},
@@ -239,11 +280,14 @@ def send_anew(row: int) -> Statement[None]:
     return Statement("UPDATE outbox SET sent_id = NULL, sending_at = NULL WHERE id = %(id)s", {"id": row})
 
 
-def fail(row: Outgoing, error: str) -> Statement[None]:
-    """Record that Telegram has refused a row permanently; with a part of an answer, the other parts fail too."""
+def fail(row: Outgoing, error: str, *, barred: bool = False) -> Statement[None]:
+    """Record that Telegram has refused a row permanently; with a part of an answer, the other parts fail too.
+
+    A row that is `barred` was refused because of the chat: it may be shown once the chat lets the bot in again.
+    """
     return Statement(
         """
-        UPDATE outbox SET failed_at = now(), error = %(error)s
+        UPDATE outbox SET failed_at = now(), error = %(error)s, barred = %(barred)s, attempts = attempts + 1
         WHERE id = %(id)s AND version = %(version)s OR %(final)s AND message = %(message)s AND shown < version
         """,
         {
@@ -252,7 +296,28 @@ def fail(row: Outgoing, error: str) -> Statement[None]:
             "final": row.final,
             "message": row.message,
             "error": error,
+            "barred": barred,
         },
+    )
+
+
+def readmit(chat_id: int, *, days: int, patient: bool) -> Statement[int]:
+    """Make due again what a chat did not let in during the last `days`, and return the recordings that it is about.
+
+    `patient` leaves out what was tried lately and has failed several times: a chat can be talking and still closed to
+    the bot.
+    """
+    return Statement(
+        """
+        UPDATE outbox SET failed_at = NULL, barred = false, not_before = now()
+        WHERE barred AND chat_id = %(chat_id)s AND message IS NOT NULL AND shown < version
+            AND created_at > now() - make_interval(days => %(days)s)
+            AND (NOT %(patient)s OR attempts < 4
+                 OR failed_at < now() - make_interval(mins => least(attempts, 60)))
+        RETURNING message
+        """,
+        {"chat_id": chat_id, "days": days, "patient": patient},
+        wakes=("send",),
     )
 
 
@@ -272,7 +337,7 @@ def move_chat(chat_id: int, former: int) -> Statement[None]:
     """Send what was not shown yet to the supergroup that a group has become; message ids start over there."""
     return Statement(
         """
-        UPDATE outbox SET chat_id = %(chat_id)s, reply_to = NULL, sent_id = NULL, sending_at = NULL
+        UPDATE outbox SET chat_id = %(chat_id)s, reply_to = NULL, sent_id = NULL, sending_at = NULL, thread_id = NULL
         WHERE chat_id = %(former)s AND shown < version
         """,
         {"chat_id": chat_id, "former": former},
@@ -305,6 +370,82 @@ def unsent() -> Statement[int]:
     """Count the rows whose newest version is not shown."""
     sql = "SELECT count(*) FROM outbox WHERE shown < version AND failed_at IS NULL"
     return Statement(sql)
+
+
+def empty(limit: int) -> Statement[None]:
+    """Empty texts that the release before has shown, and those that Telegram has refused for a week."""
+    return Statement(
+        """
+        UPDATE outbox SET text = '' WHERE id IN (
+            SELECT id FROM outbox WHERE text <> '' AND final
+                AND (shown = version OR failed_at < now() - interval '7 days')
+            LIMIT %(limit)s)
+        """,
+        {"limit": limit},
+    )
+
+
+def offering(chat_id: int, sent_id: int, data: str) -> Statement[int]:
+    """Select the row that Telegram shows as that message, if it has a button with this callback data."""
+    return Statement(
+        """
+        SELECT id FROM outbox WHERE chat_id = %(chat_id)s AND sent_id = %(sent_id)s
+        AND jsonb_path_exists(markup, '$.**.callback_data ? (@ == $data)', jsonb_build_object('data', %(data)s::text))
+        """,
+        {"chat_id": chat_id, "sent_id": sent_id, "data": data},
+    )
+
+
+def announce(row: int, text: str) -> Statement[None]:
+    """Replace a message's text and remove its buttons."""
+    return Statement(
+        "UPDATE outbox SET text = %(text)s, markup = NULL, version = version + 1 WHERE id = %(id)s",
+        {"id": row, "text": text},
+        wakes=("send",),
+    )
+
+
+def cancel(erasure: Erasure) -> Statement[None]:
+    """Delete what a person was to be sent about recordings and that was not sent."""
+    return Statement(
+        f"""
+        DELETE FROM outbox USING messages WHERE messages.id = outbox.message AND {erasure.covers("messages")}
+        AND sent_id IS NULL AND sending_at IS NULL
+        """,
+        erasure.values,
+    )
+
+
+def withdraw(erasure: Erasure, text: str) -> Statement[None]:
+    """Replace the statuses and half-shown answers of a person's recordings."""
+    return Statement(
+        f"""
+        UPDATE outbox SET text = %(text)s, final = true, markup = NULL, version = version + 1 FROM messages
+        WHERE messages.id = outbox.message AND {erasure.covers("messages")}
+        AND (NOT final OR shown < version) AND outbox.text <> %(text)s
+        """,
+        {**erasure.values, "text": text},
+        wakes=("send",),
+    )
+
+
+def erase(erasure: Erasure) -> Statement[None]:
+    """Delete what was said in a person's private chat, and to that person in groups."""
+    return Statement(
+        """
+        DELETE FROM outbox WHERE created_at <= %(asked_at)s AND id NOT IN (SELECT notice FROM erasures)
+        AND (chat_id = %(user_id)s OR message IS NULL AND (asked_by = %(user_id)s OR EXISTS (
+            SELECT FROM inbox WHERE inbox.chat_id = outbox.chat_id AND inbox.message_id = outbox.reply_to
+            AND jsonb_path_exists(inbox.update, '$.message.from ? (@.id == $id)',
+                                  jsonb_build_object('id', %(user_id)s)))))
+        """,
+        erasure.values,
+    )
+
+
+def delete(row: int) -> Statement[None]:
+    """Delete a row."""
+    return Statement("DELETE FROM outbox WHERE id = %(id)s", {"id": row})
 
 
 def forget() -> Statement[None]:

@@ -11,7 +11,7 @@ from typing import Any, Generic, Literal, TypeVar
 from psycopg.rows import BaseRowFactory, scalar_row
 
 Row = TypeVar("Row", covariant=True)
-Stage = Literal["handle", "store", "dispatch", "answer", "send", "lease"]
+Stage = Literal["handle", "store", "dispatch", "answer", "send", "lease", "erase"]
 """What a bot does in a loop of its own, which can be woken."""
 
 

@@ -7,6 +7,9 @@ from aisha.database.messages import Transcribed
 from aisha.deliver.split import split
 from aisha.settings import Settings
 
+OF_ONE_TRACK = ("speech", "no_speech")
+"""Outcomes that say nothing about a recording's other audio tracks; a silent one is silent in all."""
+
 
 async def compose_all(pool: Pool, settings: Settings) -> None:
     """Write every answer that is ready to the outbox."""
@@ -29,17 +32,22 @@ async def compose_next(pool: Pool, settings: Settings) -> bool:
 
 
 def answer(message: Transcribed, settings: Settings) -> str:
-    """Return the whole answer to a recording: its text, or one honest sentence for any other outcome."""
+    """Return the whole answer to a recording: its text or one honest sentence, and what else its reader must know."""
     language = message.interface
-    if message.outcome != "speech":
-        known = message.outcome in texts.TEXTS  # a newer release may have written another one
-        return texts.say(
-            message.outcome if known else "failed",
-            language,
-            size=texts.size(settings.file_limit, language),
-            duration=texts.duration(settings.max_duration, language),
-        )
-    if message.complete:
-        return str(message.text)
-    warning = texts.say("incomplete", language, duration=texts.duration(message.audio_seconds or 0, language))
-    return f"{message.text}\n\n{warning}"
+    parts = [str(message.text) if message.outcome == "speech" else _outcome(message, settings)]
+    if message.outcome == "speech" and not message.complete:
+        duration = texts.duration(message.audio_seconds or 0, language)
+        parts.append(texts.say("incomplete", language, duration=duration))
+    if message.tracks and message.outcome in OF_ONE_TRACK:
+        parts.append(texts.say("other_tracks", language, track=message.track, tracks=message.tracks))
+    return "\n\n".join(parts)
+
+
+def _outcome(message: Transcribed, settings: Settings) -> str:
+    return texts.about(
+        message.outcome,
+        message.kind,
+        message.interface,
+        size=texts.size(settings.file_limit, message.interface),
+        duration=texts.duration(settings.max_duration, message.interface),
+    )

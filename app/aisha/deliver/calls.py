@@ -25,6 +25,7 @@ async def send(bot: Bot, row: Outgoing) -> int:
         reply_markup=_markup(row),
         link_preview_options=NO_LINK_PREVIEW,
         reply_parameters=reply,
+        message_thread_id=row.thread_id,
     )
     metrics.SENT.labels("send").inc()
     return message.message_id

@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 SENDERS = 12
 CLOSE_SECONDS = 10
 GIVE_UP_HOURS = 24
+REFUSED = (TelegramRetryAfter, TelegramMigrateToChat, TelegramForbiddenError, TelegramBadRequest)
+NO_RIGHT = ("not enough rights", "have no rights", "CHAT_WRITE_FORBIDDEN", "CHAT_RESTRICTED", "TOPIC_CLOSED")
+"""What a 400 says when the bot is in the chat and may not write there; no page of the Bot API lists these."""
 
 
 class Sender:
@@ -41,7 +44,8 @@ class Sender:
        A row with one is edited, which is idempotent.
     3. A row with an intent and no id is in doubt. The doubt is resolved first, once the inbox has caught up: only then
        are the ids of all other messages known.
-    4. What Telegram refuses permanently is marked as failed; anything else is retried for a day.
+    4. What Telegram refuses permanently is marked as failed; anything else is retried for a day. What failed because
+       the bot was blocked or removed is due again when the chat is back.
     """
 
     def __init__(
@@ -134,7 +138,7 @@ class Sender:
         sending_at = await self._intend(connection, row)
         try:
             return await send(self._bot, row)
-        except (TelegramRetryAfter, LapsedError):  # refused, or never begun, so there is no doubt
+        except (*REFUSED, LapsedError):  # refused, or never begun, so there is no doubt
             await self._record(outbox.never_sent(row.id, sending_at))
             raise
 
@@ -163,7 +167,7 @@ class Sender:
         log.warning("cannot be delivered", error=str(error))
         metrics.SENT.labels("refused").inc()
         undeliverable = messages.undeliverable(row.message, str(error), final=row.final)
-        await self._record(outbox.fail(row, str(error)), undeliverable)
+        await self._record(outbox.fail(row, str(error), barred=_is_barred(error)), undeliverable)
 
     async def _be_quiet(self, row: Outgoing, seconds: float) -> None:
         log.warning("Telegram asks to wait", seconds=seconds)
@@ -195,3 +199,8 @@ class Sender:
             except LOST as error:
                 log.warning("waiting for the database to record a sending", error=str(error))
                 await asyncio.sleep(0.3)
+
+
+def _is_barred(error: AiogramError) -> bool:
+    """Tell whether Telegram refused because of the bot's standing in the chat, which may change."""
+    return isinstance(error, TelegramForbiddenError) or any(reason in str(error) for reason in NO_RIGHT)

@@ -1,5 +1,6 @@
 """The languages that Aisha can recognise, and the models of each, named as in the vendor's list."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -140,13 +141,13 @@ MAVEN = {
 
 
 def language(code: str) -> Language:
-    """Return the language of a code.
+    """Return the language of a code or an IETF language tag, such as `en`, `EN` or `en-US`.
 
     Raises:
         ModelError: it is not in the catalogue; names those that are.
     """
     try:
-        return LANGUAGES[code]
+        return LANGUAGES[re.split("[-_]", code.strip().lower())[0]]
     except KeyError:
         known = ", ".join(f"{one.code} ({one.english})" for one in LANGUAGES.values())
         raise ModelError(f"no model for the language {code!r}; known are {known}") from None

@@ -156,11 +156,12 @@ def _progress(model: Model) -> "Iterator[Progress]":
 
 
 class _Lines:
-    """Progress as lines of a log."""
+    """Progress as lines of a log, the first before anything has come."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._next = time.monotonic() + LINE_EVERY
+        click.echo(f"{name}: downloading", err=True)
 
     def __call__(self, done: int, total: int | None) -> None:
         if time.monotonic() >= self._next:

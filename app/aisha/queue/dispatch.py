@@ -1,7 +1,5 @@
 """Gives jobs from PostgreSQL to Redis: few at a time, and fairly among users."""
 
-import asyncio
-
 import structlog
 from redis import Redis
 from redis.exceptions import RedisError
@@ -11,7 +9,8 @@ from aisha import metrics
 from aisha.database import jobs, locks, messages, workers
 from aisha.database.connect import Pool
 from aisha.database.jobs import Dispatch, Lane
-from aisha.lanes import LANES, queues
+from aisha.lanes import LANES, lane_depth, queues, rq_id
+from aisha.threads import Threads
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +23,6 @@ removed one release later, when no worker or job in Redis has the old path any m
 JOB_TIMEOUT_FLOOR = 300
 RESULT_SECONDS = 60
 LOCK = "dispatch"
-LEAST_DEPTH = 4
 
 
 class Dispatcher:
@@ -37,6 +35,7 @@ class Dispatcher:
     def __init__(self, pool: Pool, redis: Redis) -> None:
         self._pool = pool
         self._queues = dict(zip(LANES, queues(redis), strict=True))
+        self._threads = Threads("dispatch")
 
     async def step(self) -> None:
         """Fill every lane."""
@@ -55,23 +54,10 @@ class Dispatcher:
 
     async def _enqueue(self, queue: Queue, taken: list[Dispatch]) -> None:
         try:
-            await asyncio.to_thread(_enqueue_all, queue, taken)
+            await self._threads.run(_enqueue_all, queue, taken)
         except RedisError as error:
             log.warning("Redis took no jobs; the reconciler will give them again", error=str(error))
         metrics.DISPATCHED.labels(queue.name).inc(len(taken))
-
-
-def lane_depth(capacity: int) -> int:
-    """Return how many jobs a lane of Redis holds: twice what the workers do at once, so that none of them idles.
-
-    That is few enough to serve a newcomer soon.
-    """
-    return max(2 * capacity, LEAST_DEPTH)
-
-
-def rq_id(job: Dispatch) -> str:
-    """Return the RQ id of one dispatch of a job; each dispatch has its own."""
-    return f"{job.id}-{job.dispatches}"
 
 
 def job_timeout(seconds: float | None) -> int:
@@ -85,7 +71,7 @@ def _enqueue_all(queue: Queue, taken: list[Dispatch]) -> None:
             Queue.prepare_data(
                 JOB_FUNCTION,
                 args=[job.id],
-                job_id=rq_id(job),
+                job_id=rq_id(job.id, job.dispatches),
                 timeout=job_timeout(job.seconds),
                 result_ttl=0,
                 failure_ttl=RESULT_SECONDS,

@@ -1,7 +1,5 @@
 """Finds jobs that were lost on the way and puts them back to waiting."""
 
-import asyncio
-
 import structlog
 from redis import Redis
 from rq import Queue
@@ -11,8 +9,8 @@ from aisha.database import jobs, locks, messages
 from aisha.database.connect import Connection, Pool
 from aisha.database.jobs import Loss
 from aisha.database.statement import Statement
-from aisha.lanes import queues
-from aisha.queue.dispatch import rq_id
+from aisha.lanes import queues, rq_id
+from aisha.threads import Threads
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +30,7 @@ class Reconciler:
         self._pool = pool
         self._queues = queues(redis)
         self._missing: set[str] = set()
+        self._threads = Threads("reconcile")
 
     async def step(self) -> None:
         """Compare once.
@@ -45,8 +44,9 @@ class Reconciler:
 
     async def _find_forgotten(self, connection: Connection) -> None:
         queued = await connection.all(jobs.queued())
-        carried = await asyncio.to_thread(_carried, self._queues) if queued else set()
-        missing = {rq_id(job): job for job in queued if rq_id(job) not in carried}
+        carried = await self._threads.run(_carried, self._queues) if queued else set()
+        given = {rq_id(job.id, job.dispatches): job for job in queued}
+        missing = {name: job for name, job in given.items() if name not in carried}
         for name in missing.keys() & self._missing:
             job = missing[name]
             async with connection.transaction():

@@ -5,9 +5,9 @@ from aiogram.filters import Command, CommandStart
 from aiogram.types import Message
 
 from aisha import texts
-from aisha.database import outbox
 from aisha.database.connect import Connection
 from aisha.receive.languages import reader_of
+from aisha.receive.replies import reply
 from aisha.settings import Settings
 
 router = Router(name="commands")
@@ -34,4 +34,4 @@ async def _explain(key: str, message: Message, connection: Connection, settings:
         size=texts.size(settings.file_limit, reader.interface),
         duration=texts.duration(settings.max_duration, reader.interface),
     )
-    await connection.run(outbox.reply(message.chat.id, text))
+    await connection.run(reply(message, text))

@@ -15,6 +15,7 @@ from aisha.database import inbox, outbox
 from aisha.database.connect import Connection, Pool, Wakeups
 from aisha.database.leases import Lease
 from aisha.database.presence import LapsedError
+from aisha.receive.membership import show_what_waits
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,7 @@ class Handler:
             if not row:
                 return False
             error, last = None, row.attempts + 1 >= ATTEMPTS
+            await show_what_waits(connection, row)
             with structlog.contextvars.bound_contextvars(update_id=row.update_id):
                 try:
                     async with connection.transaction():
@@ -130,4 +132,8 @@ async def _apologise(connection: Connection, row: inbox.Unhandled) -> None:
     sender = message.get("from")
     code = sender.get("language_code") if isinstance(sender, dict) else None
     text = texts.say("failed", texts.interface(code if isinstance(code, str) else None))
-    await connection.run(outbox.reply(row.chat_id, text, reply_to=row.message_id))
+    thread_id = message.get("message_thread_id") if message.get("is_topic_message") is True else None
+    reply = outbox.reply(
+        row.chat_id, text, reply_to=row.message_id, thread_id=thread_id if _is_bigint(thread_id) else None
+    )
+    await connection.run(reply)

@@ -1,9 +1,14 @@
-"""The language of speech: which ones the workers recognise, which one a chat has chosen, and choosing it."""
+"""The language of speech: which ones the workers recognise, which one a chat has chosen, and choosing it.
+
+A group has one language for all: the one that was chosen for it, else the bot's default. In a private chat the default
+is the person's own language.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 from aiogram import F, Router
+from aiogram.enums import ChatType
 from aiogram.exceptions import TelegramAPIError
 from aiogram.filters import Command
 from aiogram.types import CallbackQuery, Chat, Message, User
@@ -11,13 +16,17 @@ from aiogram.types import CallbackQuery, Chat, Message, User
 from aisha import texts
 from aisha.database import chats, outbox, workers
 from aisha.database.connect import Connection
+from aisha.database.outbox import Offer
 from aisha.models.catalogue import LANGUAGES
+from aisha.receive.replies import reply
+from aisha.receive.rights import Rights
 from aisha.settings import Settings
 
 router = Router(name="languages")
 
 PREFIX = "language:"
 CALLBACK_SECONDS = 3
+NAME_LENGTH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +43,13 @@ class Reader:
 
 
 async def reader_of(connection: Connection, settings: Settings, chat: Chat, user: User | None) -> Reader:
-    """Return a chat's reader: the chosen language, else the user's own if the workers know it, else the default."""
+    """Return a chat's reader: the chosen language, in private else the person's own if known, else the default."""
     chosen = await connection.one(chats.language(chat.id))
     code = user.language_code if user else None
     own = (code or "").split("-")[0].lower()
-    if not chosen:
-        chosen = own if own in await heard(connection, settings) else settings.default_language
-    return Reader(texts.interface(code), chosen)
+    if not chosen and chat.type == ChatType.PRIVATE and own in await heard(connection, settings):
+        chosen = own
+    return Reader(texts.interface(code), chosen or settings.default_language)
 
 
 async def heard(connection: Connection, settings: Settings) -> list[str]:
@@ -65,23 +74,50 @@ async def offer_languages(message: Message, connection: Connection, settings: Se
     key = "language" if len(codes) > 1 or codes != [reader.language] else "language_only"
     text = texts.say(key, reader.interface, language=reader.language_name)
     markup = _keyboard(codes, reader.language) if key == "language" else None
-    await connection.run(outbox.reply(message.chat.id, text, markup=markup))
+    await connection.run(reply(message, text, markup=markup))
 
 
 @router.callback_query(F.data.startswith(PREFIX))
-async def choose_language(query: CallbackQuery, connection: Connection, settings: Settings) -> None:
-    """Remember the chosen language; the callback is answered first, since Telegram keeps it for 150 s only."""
+async def choose_language(
+    query: CallbackQuery, connection: Connection, settings: Settings, rights: Rights
+) -> None:
+    """Remember the language that a button offers, if who pressed it may choose; else say why nothing changes.
+
+    The query is answered before anything is written, since Telegram keeps it for 150 s only.
+    """
     interface = texts.interface(query.from_user.language_code)
     code = (query.data or "").removeprefix(PREFIX)
-    known = code in await heard(connection, settings)
-    key = "language_set" if known else "language_unknown"
-    text = texts.say(key, interface, language=language_name(code, interface))
-    await answer_callback(query, text)
-    if not query.message or not known:
+    offer = await _offer(query, connection)
+    refusal = await _refusal(query, offer, rights)
+    if not refusal and code not in await heard(connection, settings):
+        refusal = "language_unknown"
+    values = {"language": language_name(code, interface), "name": query.from_user.full_name[:NAME_LENGTH]}
+    await answer_callback(query, texts.say(refusal or "language_set", interface, **values))
+    if refusal or not offer or not query.message:
         return
-    chat_id = query.message.chat.id
-    await connection.run(chats.choose(chat_id, code))
-    await connection.run(outbox.replace_buttons(chat_id, query.message.message_id, text))
+    chat = query.message.chat
+    key = "language_set" if chat.type == ChatType.PRIVATE else "language_set_by"
+    if await connection.run(outbox.accept_offer(offer.id, texts.say(key, interface, **values))):
+        await connection.run(chats.choose(chat.id, code))
+
+
+async def _offer(query: CallbackQuery, connection: Connection) -> Offer | None:
+    """Return the offer that was pressed: a message that the bot recorded with this very button."""
+    if not query.message:
+        return None
+    pressed = outbox.offer(query.message.chat.id, query.message.message_id, query.data or "")
+    return await connection.one(pressed)
+
+
+async def _refusal(query: CallbackQuery, offer: Offer | None, rights: Rights) -> str | None:
+    """Return why a press changes nothing, or None."""
+    if not offer or not query.message or not query.bot:
+        return "button_old"
+    try:
+        may = await rights.may_choose(query.bot, query.message.chat, query.from_user.id, offer.asked_by)
+    except TelegramAPIError:
+        return "rights_unknown"
+    return None if may else "not_yours"
 
 
 async def answer_callback(query: CallbackQuery, text: str | None = None) -> None:

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 30
 BATCH = 100
-ALLOWED_UPDATES = ["message", "edited_message", "callback_query"]
+ALLOWED_UPDATES = ["message", "edited_message", "callback_query", "my_chat_member"]
 
 
 class GetRawUpdates(TelegramMethod[list[dict[str, Any]]]):

@@ -49,8 +49,9 @@ def prefer_fast_allocator() -> None:
         return
     os.environ[MARKER] = preloaded
     os.environ["LD_PRELOAD"] = f"{library}:{preloaded}" if preloaded else str(library)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream:  # None when this process was started without it
+            stream.flush()
     # A container's first process has no handler until Python has restarted, and the kernel would drop the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 this very command

@@ -7,24 +7,24 @@ reader of the text learns that it ends early.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import av
-import av.error
 import numpy as np
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
-from aisha.errors import NoSoundError, UnreadableFileError
-from aisha.speech.container import ends_early, in_seconds, open_container, tagged_seconds
+from aisha.errors import EmptyFileError, UnreadableFileError
+from aisha.speech.container import ends_within_page, open_container
+from aisha.speech.lengths import SENDERS, declared_seconds, probable_seconds
 from aisha.speech.level import RATE
-from aisha.speech.timeline import Clock, Collector, check_rate, pieces
+from aisha.speech.loudness import Loudness
+from aisha.speech.tracks import Track, audio_tracks, first_with_sound
 
-MISSING, MISSING_PART = 1.5, 0.05
-"""A recording is truncated when more than 1.5 s and more than 5 % of its declared length are missing."""
+MISSING, MISSING_PART, MISSING_PCM = 1.5, 0.05, 0.25
+"""A recording is truncated when more than 1.5 s and more than 5 % of its declared length are missing; uncompressed,
+when 0.25 s are, as there the header counts samples."""
 
-BROKEN_READS = 16
 Source = BinaryIO | Path
 
 
@@ -34,6 +34,7 @@ class AudioInfo:
 
     After decoding, `duration` is what was decoded, `declared` what the container or the sender promised,
     `damaged` the number of places that could not be decoded, and `truncated` whether the end is missing.
+    `track` is the number of the audio track that is decoded, from 1 to `tracks`.
     """
 
     container: str
@@ -45,6 +46,8 @@ class AudioInfo:
     declared: float | None = None
     damaged: int = 0
     truncated: bool = False
+    track: int = 1
+    tracks: int = 1
 
 
 def probe(source: Source) -> AudioInfo:
@@ -58,14 +61,16 @@ def probe(source: Source) -> AudioInfo:
 
 
 def blocks(source: Source, expected_duration: float | None = None) -> "Blocks":
-    """Decode the first audio stream of a file or of an open binary stream, which need not be seekable.
+    """Decode one audio track of a file or of an open binary stream, which need not be seekable.
+
+    It is the default track, or if that is silent, another one that is not.
 
     A source that cannot seek must be readable from front to back, as Ogg is and many MP4 files are not.
     `expected_duration` is the length in seconds that the sender declared. The result is an iterator of int16
     arrays of half a second; once it is exhausted, its `info` tells the decoded duration and the damage.
 
     Raises:
-        EmptyFileError: there are no bytes.
+        EmptyFileError: there are no bytes, or no samples.
         UnreadableFileError: it is no audio or video, or nothing of it can be decoded.
         NoSoundError: there is no audio stream.
     """
@@ -75,10 +80,10 @@ def blocks(source: Source, expected_duration: float | None = None) -> "Blocks":
 class Blocks(Iterator[NDArray[np.int16]]):
     """The decoded audio of one recording, block by block.
 
-    1. open the container, choose the first audio stream that has a decoder, discard every other one;
+    1. open the container, choose an audio track, discard every other stream;
     2. decode packet by packet; skip what is damaged and count it;
-    3. place each frame by its timestamp: a gap becomes silence;
-    4. resample to 16 kHz mono and hand out blocks of half a second;
+    3. mix the channels, place each frame by its timestamp (a gap becomes silence) and resample to 16 kHz;
+    4. raise what is far too quiet and hand out blocks of half a second;
     5. at the end compare with what was declared, and close.
     """
 
@@ -86,16 +91,14 @@ class Blocks(Iterator[NDArray[np.int16]]):
         self._file, self._owned = (source.open("rb"), True) if isinstance(source, Path) else (source, False)
         self._seekable = self._file.seekable()
         self._expected = expected_duration
-        self._broken = 0
-        self._broken_at_end = False
-        self._decoded = 0
         try:
             self._container = open_container(self._file, self._seekable)
-            self._stream = self._choose_stream()
+            self._stream, number, tracks = self._choose_track()
+            self.info = self._describe(number, tracks)
+            self._track = Track(self._container, self._stream, self.info.declared)
         except BaseException:
             self.close()
             raise
-        self.info = self._describe()
         self._samples = self._generate()
 
     def __enter__(self) -> "Blocks":
@@ -119,111 +122,74 @@ class Blocks(Iterator[NDArray[np.int16]]):
         elif self._seekable and not self._file.closed:
             self._file.seek(0)
 
-    def _choose_stream(self) -> AudioStream:
-        streams = [stream for stream in self._container.streams.audio if _decodable(stream)]
-        if streams:
-            check_rate(streams[0].codec_context.sample_rate)
-        else:
-            if self._container.streams.video and not self._container.streams.audio:
-                raise NoSoundError(f"no audio stream in this {self._container.format.name}")
-            raise UnreadableFileError(f"no audio that can be decoded in this {self._container.format.name}")
-        for stream in self._container.streams:
-            if stream is not streams[0]:
-                stream.discard = av.stream.Discard.all
-        return streams[0]
+    def _choose_track(self) -> tuple[AudioStream, int, int]:
+        """Return the track to decode, its number and how many there are; only a seekable file is looked through."""
+        indices = [track.index for track in audio_tracks(self._container)]
+        chosen = indices[0]
+        if len(indices) > 1 and self._seekable:
+            self._container.close()
+            chosen = first_with_sound(self._file, indices)
+            self._container = open_container(self._file, self._seekable)
+        stream = cast("AudioStream", self._container.streams[chosen])
+        return stream, sorted(indices).index(chosen) + 1, len(indices)
 
-    def _describe(self) -> AudioInfo:
+    def _describe(self, track: int, tracks: int) -> AudioInfo:
         context = self._stream.codec_context
-        pictures = [
-            s for s in self._container.streams.video if not s.disposition & av.stream.Disposition.attached_pic
-        ]
-        declared = self._declared(bool(pictures))
+        cover = av.stream.Disposition.attached_pic
+        has_video = any(not stream.disposition & cover for stream in self._container.streams.video)
+        declared = declared_seconds(self._container, self._stream, self._file, has_video)
         return AudioInfo(
             container=self._container.format.name,
             codec=context.name,
             sample_rate=context.sample_rate,
             channels=context.layout.nb_channels,
-            has_video=bool(pictures),
-            duration=declared if declared is not None else in_seconds(self._container.duration, av.time_base),
+            has_video=has_video,
+            duration=declared or probable_seconds(self._container, self._stream),
             declared=declared,
+            track=track,
+            tracks=tracks,
         )
-
-    def _declared(self, has_video: bool) -> float | None:
-        """Return the audio's length by the headers; a video's own length says nothing about its sound's."""
-        own = in_seconds(self._stream.duration, self._stream.time_base) or tagged_seconds(
-            self._stream.metadata
-        )
-        return own or (None if has_video else in_seconds(self._container.duration, av.time_base))
 
     def _generate(self) -> Iterator[NDArray[np.int16]]:
-        collector = Collector()
-        clock = Clock(self._stream, self._container)
+        decoded = 0
         try:
-            for frame in self._frames():
-                self._lost_pages(gap := clock.gap_before(frame))
-                collector.silence(gap)
-                for piece in pieces(frame):
-                    collector.add(piece)
-                    yield from collector.full()
-                self._broken_at_end = False
-                self._decoded = clock.samples = collector.total
-            yield from collector.rest()
-            self._decoded = collector.total
-            self.info = self._judge_end()
+            for block in Loudness().blocks(self._track.pieces()):
+                decoded += block.size
+                yield block
+            self.info = self._judge_end(decoded / RATE)
         finally:
             self.close()
 
-    def _lost_pages(self, gap: int) -> None:
-        """Count a gap in an Ogg stream as damage: there it means skipped pages."""
-        if gap and self._decoded and self._container.format.name == "ogg":
-            self._broken += 1
-
-    def _frames(self) -> Iterator[AudioFrame]:
-        """Yield what can be decoded."""
-        for packet in self._packets():
-            try:
-                yield from cast("list[AudioFrame]", packet.decode())
-            except (av.error.FFmpegError, OSError, ValueError):
-                self._count_broken()
-
-    def _packets(self) -> Iterator[Any]:
-        """Yield the packets of the stream; after a broken read continue behind it, a bounded number of times."""
-        broken = 0
-        while broken < BROKEN_READS:
-            try:
-                yield from self._container.demux(self._stream)
-            except IndexError:
-                continue  # a packet of a stream that began midway, which PyAV does not know
-            except (av.error.FFmpegError, OSError):
-                self._count_broken()
-                broken += 1
-            else:
-                return
-
-    def _count_broken(self) -> None:
-        self._broken += 1
-        self._broken_at_end = True
-
-    def _judge_end(self) -> AudioInfo:
-        decoded = self._decoded / RATE
-        expected = None if self.info.has_video and self.info.declared else self._expected
-        declared = max((d for d in (self.info.declared, expected) if d), default=None)
-        if not self._decoded and (self._broken or declared or self._cut_off()):
+    def _judge_end(self, decoded: float) -> AudioInfo:
+        """Compare with what was declared; a length is the sender's only where a recorder's container has none."""
+        declared = self.info.declared
+        if not declared and self.info.container.split(",")[0] in SENDERS:
+            declared = self._expected
+        broken = self._track.damaged > 0
+        if not decoded and (broken or declared or self._cut_off()):
             raise UnreadableFileError(f"damaged before its first sample: {self.info.container}")
-        missing = declared is not None and declared - decoded > max(MISSING, MISSING_PART * declared)
-        truncated = missing or self._cut_off()
+        if not decoded:
+            raise EmptyFileError("the file is empty: it holds no sound")
         return replace(
-            self.info, duration=decoded, declared=declared, damaged=self._broken, truncated=truncated
+            self.info,
+            duration=decoded,
+            declared=declared,
+            damaged=self._track.damaged,
+            truncated=self._is_missing(decoded, declared) or self._cut_off(),
         )
+
+    def _is_missing(self, decoded: float, declared: float | None) -> bool:
+        if not declared:
+            return False
+        uncompressed = self.info.codec.startswith("pcm_")
+        return declared - decoded > (MISSING_PCM if uncompressed else max(MISSING, MISSING_PART * declared))
 
     def _cut_off(self) -> bool:
         """Tell whether the file ends within a packet.
 
         After an MP3's last frame there are often strange tags, which prove nothing.
         """
-        kind = self._container.format.name
-        return (self._seekable and ends_early(self._file, kind)) or (self._broken_at_end and kind != "mp3")
-
-
-def _decodable(stream: AudioStream) -> bool:
-    return stream.codec_context is not None and stream.codec_context.sample_rate > 0
+        kind = self.info.container
+        if self._seekable and kind == "ogg" and ends_within_page(self._file):
+            return True
+        return self._track.ends_broken and kind != "mp3"

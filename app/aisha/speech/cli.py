@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from aisha import settings
-from aisha.errors import ModelError
+from aisha.errors import AishaError, ModelError
 from aisha.models.catalogue import language as known_language
 from aisha.models.store import installed
 from aisha.speech.allocator import prefer_fast_allocator
+from aisha.speech.console import STDOUT, hold_descriptors
 
 INTERRUPTED, BROKEN_PIPE = 130, 141
 """Exit statuses, as a shell gives them for SIGINT and SIGPIPE."""
@@ -20,21 +21,21 @@ CLEAN_LINE = b"\r\x1b[K\x1b[?25h"
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, type=click.Path(), metavar="FILE...")
 @click.option(
     "--format", "kind", type=click.Choice(["txt", "srt", "vtt", "json"]), default="txt", show_default=True
 )
-@click.option("--language", help="Language of the speech. Default: AISHA_DEFAULT_LANGUAGE.")
+@click.option("--language", help="Language of the speech, as en or en-US. Default: AISHA_DEFAULT_LANGUAGE.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Processes that decode. Default: one per core.")
 @click.option(
     "--output-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write one file per FILE here instead of to stdout.",
+    help="Write one file per FILE here instead of to stdout; one that an earlier run wrote is replaced.",
 )
 @click.pass_context
 def transcribe_command(
     context: click.Context,
-    files: tuple[Path, ...],
+    files: tuple[str, ...],
     kind: str,
     language: str | None,
     jobs: int | None,
@@ -43,11 +44,18 @@ def transcribe_command(
     """Transcribe audio and video FILEs; `-` is standard input.
 
     The text goes to stdout in the order of the files. Several texts are separated by lines such as ==> FILE
-    <==, several JSON results are one line each, and several subtitles need --output-dir. A file that cannot
-    be transcribed is reported on stderr in one line and makes the exit status 1; the others are still done.
+    <==, JSON is one line for each file, and several subtitles need --output-dir. There a result is called as
+    its FILE, with another ending; where that would be the same for two, the whole name is kept before the
+    ending, and files of the same name are numbered: voice.wav.txt, voice.wav.2.txt.
+
+    A file that cannot be transcribed is reported on stderr in one line (in JSON on stdout too, as an
+    "error") and makes the exit status 1; the others are still done.
     """
+    hold_descriptors()
     if len(files) > 1 and kind in ("srt", "vtt") and output_dir is None:
         raise click.UsageError(f"several files as {kind} need --output-dir")
+    if sys.stdout is None and output_dir is None:
+        raise AishaError("standard output is closed: name a folder with --output-dir")
     signal.signal(signal.SIGINT, _interrupted)
     if context.find_root().info_name == "aisha":
         prefer_fast_allocator()
@@ -63,14 +71,14 @@ def transcribe_command(
         media = MediaReader(Bounds.of(wanted)).start()
         failed = transcribe(files, model, jobs or wanted.concurrency or _cores(), output, media)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
         sys.exit(BROKEN_PIPE)
     sys.exit(1 if failed else 0)
 
 
 def _interrupted(*_: object) -> None:
     """Exit at once, and every child with it; an exception would be lost in a callback of PyAV or of a fork."""
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         os.write(sys.stderr.fileno(), CLEAN_LINE)
     os._exit(INTERRUPTED)
 
@@ -78,10 +86,10 @@ def _interrupted(*_: object) -> None:
 def _model(code: str, models_path: Path) -> Path:
     language = known_language(code)
     try:
-        return installed(models_path)[code].path
+        return installed(models_path)[language.code].path
     except KeyError:
         raise ModelError(
-            f"no {language.english} model in {models_path}: run `aisha models pull {code}`"
+            f"no {language.english} model in {models_path}: run `aisha models pull {language.code}`"
         ) from None
 
 

@@ -1,7 +1,8 @@
 """Opens the containers that recordings come in, and detects one that ends before its own header says."""
 
 import io
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from functools import cache
 from typing import BinaryIO
@@ -17,6 +18,12 @@ OGG_PAGE = 65_307
 """The largest Ogg page, in bytes (RFC 3533, section 6)."""
 
 MOST_STREAMS = 256
+SEPARATE_HEADER = frozenset({b"OggS", b"\x1aE\xdf\xa3", b"FLV\x01"})
+"""Beginnings of Ogg, Matroska and FLV, which FFmpeg reads as far as the first sound."""
+
+LONGEST_MPEG_FRAME = 1441
+HEAD = 256 * 1024
+"""Bytes."""
 
 NESTING = frozenset(
     {"concat", "dash", "ffmetadata", "hls", "imf", "rtp", "rtsp", "sap", "sdp", "webm_dash_manifest"}
@@ -28,7 +35,7 @@ def open_container(file: BinaryIO, seekable: bool) -> InputContainer:
     """Open a container; its content decides the format, never a name.
 
     Raises:
-        EmptyFileError: there are no bytes.
+        EmptyFileError: there are no bytes, or a header and nothing behind it.
         UnreadableFileError: it is no audio or video, or a playlist.
     """
     if seekable:
@@ -46,6 +53,8 @@ def open_container(file: BinaryIO, seekable: bool) -> InputContainer:
     ) as error:  # among them what a seek to a place that cannot be raises
         if pipe and not pipe.any:
             raise EmptyFileError("the stream is empty") from None
+        if seekable and _is_header_only(file, error):
+            raise EmptyFileError("the file is empty: it holds no sound") from None
         raise UnreadableFileError(f"not audio or video that can be read: {_reason(error)}") from None
     if NESTING & set(container.format.name.split(",")):
         container.close()
@@ -71,6 +80,15 @@ def _is_sound(name: str) -> bool:
         return False  # it only encodes
 
 
+def _is_header_only(file: BinaryIO, error: Exception) -> bool:
+    """Tell whether a header that is whole is followed by nothing, or an ID3 tag by less than one frame."""
+    with rewound(file) as start:
+        magic = start.read(4)
+    if magic[:3] == b"ID3":
+        return len(behind_tags(file)) <= LONGEST_MPEG_FRAME
+    return magic in SEPARATE_HEADER and isinstance(error, av.error.EOFError) and not ends_within_page(file)
+
+
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
@@ -82,21 +100,30 @@ def in_seconds(value: int | None, unit: Fraction | int | None) -> float | None:
     return float(value * unit) if isinstance(unit, Fraction) else value / unit
 
 
-def tagged_seconds(metadata: dict[str, str]) -> float | None:
-    """Return the length that Matroska tells in the tag DURATION, as 00:01:02.345000000."""
-    tag = next((value for key, value in metadata.items() if key.upper().startswith("DURATION")), "")
+@contextmanager
+def rewound(file: BinaryIO) -> Iterator[BinaryIO]:
+    """Give a file from its beginning, and put it back to where FFmpeg reads it; an empty one if it cannot seek."""
+    if not file.seekable():
+        yield io.BytesIO()
+        return
+    place = file.tell()
+    file.seek(0)
     try:
-        hours, minutes, seconds = tag.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    except ValueError:
-        return None
+        yield file
+    finally:
+        file.seek(place)
 
 
-def ends_early(file: BinaryIO, container: str) -> bool:
-    """Tell whether a seekable file is shorter than its container says, if that says a length."""
-    if container == "ogg":
-        return _ends_within_page(file)
-    return container == "wav" and _ends_within_data(file)
+def behind_tags(file: BinaryIO) -> bytes:
+    """Return the beginning of a file behind its ID3 tags, which may hold pictures."""
+    with rewound(file) as start:
+        begin = 0
+        while (tag := start.read(10))[:3] == b"ID3" and len(tag) == 10:
+            sizes = zip(tag[6:], (21, 14, 7, 0), strict=True)
+            begin += 10 + sum((byte & 0x7F) << shift for byte, shift in sizes)
+            start.seek(begin)
+        start.seek(begin)
+        return start.read(HEAD)
 
 
 class _Pipe:
@@ -112,8 +139,8 @@ class _Pipe:
         return data
 
 
-def _ends_within_page(file: BinaryIO) -> bool:
-    """Tell whether an Ogg file's last page is shorter than its header says (RFC 3533, section 6)."""
+def ends_within_page(file: BinaryIO) -> bool:
+    """Tell whether a seekable Ogg file's last page is shorter than its header says (RFC 3533, section 6)."""
     size = file.seek(0, io.SEEK_END)
     tail_start = max(0, size - 2 * OGG_PAGE)
     file.seek(tail_start)
@@ -125,16 +152,3 @@ def _ends_within_page(file: BinaryIO) -> bool:
         return True
     segments = tail[page + 27 : page + 27 + tail[page + 26]]
     return len(tail) < page + 27 + len(segments) + sum(segments)
-
-
-def _ends_within_data(file: BinaryIO) -> bool:
-    """Tell whether a WAV file ends before its data chunk does; a streamed one says 0 or 2^32-1."""
-    size = file.seek(0, io.SEEK_END)
-    place = 12
-    while place + 8 <= size:
-        file.seek(place)
-        name, length = struct.unpack("<4sI", file.read(8))
-        if name == b"data":
-            return length not in (0, 0xFFFFFFFF) and place + 8 + length > size
-        place += 8 + length + length % 2
-    return False

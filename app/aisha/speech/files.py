@@ -1,34 +1,32 @@
 """Transcribes files in parallel, and writes each when its turn comes."""
 
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
-import click
-
 from aisha.errors import AudioError
+from aisha.speech.audio import AudioInfo
 from aisha.speech.decoders import Decoders, Result, Task
 from aisha.speech.engine import ENGINE
 from aisha.speech.media.reader import MediaReader
-from aisha.speech.output import STDIN, Output
+from aisha.speech.output import Output
 from aisha.speech.progress import progress
 from aisha.speech.segment import Splitter, target_length
+from aisha.speech.sources import Sources
 from aisha.speech.transcript import Part, join
 
 
 @dataclass
 class File:
-    """One argument and its progress; `segments` is known once the file is read to its end."""
+    """One argument and its progress; `segments` and `info` are known once the file is read to its end."""
 
-    path: Path
+    number: int
+    name: str
     parts: list[Part] = field(default_factory=list)
     segments: int | None = None
+    info: AudioInfo | None = None
     error: str = ""
-    truncated: bool = False
 
     @property
     def finished(self) -> bool:
@@ -36,12 +34,12 @@ class File:
         return bool(self.error) or self.segments == len(self.parts)
 
 
-def transcribe(paths: tuple[Path, ...], model: Path, jobs: int, output: Output, media: MediaReader) -> bool:
+def transcribe(names: tuple[str, ...], model: Path, jobs: int, output: Output, media: MediaReader) -> bool:
     """Decode every file and write it when its turn comes; tell whether any failed."""
-    files = [File(path) for path in paths]
+    files = [File(number, name) for number, name in enumerate(names)]
     pending = list(files)
-    with Decoders(ENGINE.load(model), jobs) as decoders, progress(paths, media) as tick:
-        for result in decoders.decode(_tasks(files, jobs, media)):
+    with Sources() as sources, Decoders(ENGINE.load(model), jobs) as decoders, progress(names, media) as tick:
+        for result in decoders.decode(_tasks(files, sources, jobs, media)):
             file, start, overlap = cast("tuple[File, float, float]", result.key)
             _collect(file, start, overlap, result)
             tick(result.transcript.duration - overlap if result.transcript else 0)
@@ -50,11 +48,11 @@ def transcribe(paths: tuple[Path, ...], model: Path, jobs: int, output: Output, 
     return any(file.error for file in files)
 
 
-def _tasks(files: list[File], jobs: int, media: MediaReader) -> Iterator[Task]:
+def _tasks(files: list[File], sources: Sources, jobs: int, media: MediaReader) -> Iterator[Task]:
     """Read file after file and yield segments, as they are asked for; a file's error stays with the file."""
     for file in files:
         try:
-            with _opened(file.path) as source:
+            with sources.open(file.name) as source:
                 yield from _segments(file, source, jobs, media)
         except AudioError as error:
             file.error = str(error)
@@ -70,22 +68,8 @@ def _segments(file: File, source: BinaryIO, jobs: int, media: MediaReader) -> It
                 return
             count += 1
             yield Task((file, segment.start, segment.overlap), segment.pcm)
-        file.truncated = audio.info.truncated
+        file.info = audio.info
         file.segments = count
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """Open a file; standard input is copied first, since some containers must be read backwards."""
-    if path != STDIN:
-        with path.open("rb") as file:
-            yield file
-        return
-    with tempfile.TemporaryFile() as copy:
-        while data := sys.stdin.buffer.read(1024 * 1024):
-            copy.write(data)
-        copy.seek(0)
-        yield cast("BinaryIO", copy)
 
 
 def _collect(file: File, start: float, overlap: float, result: Result) -> None:
@@ -100,11 +84,11 @@ def _write_finished(pending: list[File], output: Output) -> None:
     while pending and pending[0].finished:
         file = pending.pop(0)
         try:
-            if not file.error:
-                output.write(file.path, join(file.parts), truncated=file.truncated)
+            if file.info and not file.error:
+                output.write(file.number, join(file.parts), file.info)
         except BrokenPipeError:
             raise
         except OSError as error:
             file.error = f"cannot write the result: {error.strerror}"
         if file.error:
-            click.echo(f"{file.path}: {file.error}", err=True)
+            output.fail(file.number, file.error)

@@ -1,34 +1,34 @@
-"""Places decoded frames in time, as one stream of 16 kHz mono blocks."""
+"""Places decoded frames in time, as one stream of mono samples at 16 kHz."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
 
 import av
 import numpy as np
-from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from aisha.errors import UnreadableFileError
+from aisha.speech.channels import Mixer, Reader, Samples
 from aisha.speech.container import in_seconds
 from aisha.speech.level import RATE
+from aisha.speech.loudness import BLOCK
 
-BLOCK = RATE // 2
 GAP = 0.5
 """Seconds; a smaller jump of the timestamps is jitter, a larger one is missing sound and becomes silence."""
-
-LONGEST_GAP = 600.0
-LONGEST_UNDECLARED_GAP = 60.0
-
 
 LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
 """Samples a second that recorders make, in Hz; beyond them a few bytes could become hours."""
 
-PIECE = 65_536
-"""Samples that are resampled at once: some formats put a whole recording into one frame."""
+CONFIRMED_FROM = 60.0
+"""Seconds; a longer jump must be confirmed by the next frame, which a damaged timestamp is not."""
+
+LONGEST_GAP = 12 * 3600.0
+LONGEST_GAP_BROADCAST = 3600.0
+BROADCAST = frozenset({"mpegts", "mpeg"})
+"""Containers in which recordings are joined end to end, each with a clock of its own."""
 
 
 def check_rate(rate: int) -> None:
@@ -37,103 +37,133 @@ def check_rate(rate: int) -> None:
         raise UnreadableFileError(f"a sample rate of {rate} Hz, which no recorder makes")
 
 
-def pieces(frame: AudioFrame) -> Iterator[AudioFrame]:
-    """Yield a frame in parts that are small enough to resample."""
-    check_rate(frame.sample_rate)
-    if frame.samples <= PIECE:
-        yield frame
-        return
-    frame.pts = None
-    queue = AudioFifo()
-    queue.write(frame)
-    while piece := queue.read(PIECE, partial=True):
-        yield piece
-
-
 class Collector:
-    """Gathers frames of any rate and layout as 16 kHz mono, to be taken in whole blocks."""
+    """Gathers frames of any rate and layout, and turns them into mono at 16 kHz in pieces of half a second."""
 
     def __init__(self) -> None:
-        self.total = 0
-        self._held: list[NDArray[np.int16]] = []
+        self._setup: tuple[str, str, int, int] | None = None
+        self._held: list[Samples] = []
         self._size = 0
-        self._setup: tuple[str, str, int] | None = None
-        self._resampler: AudioResampler | None = None
 
-    def add(self, frame: AudioFrame) -> None:
-        """Resample a frame; when rate, layout or format change midway, start a new resampler."""
-        setup = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if setup != self._setup or self._resampler is None:
-            self._flush()
-            self._setup, self._resampler = setup, AudioResampler("s16", "mono", RATE)
-        frame.pts = None
-        self._take(self._resampler.resample(frame))
+    def add(self, frame: AudioFrame) -> Iterator[Samples]:
+        """Take a frame; when rate, layout or format change midway, begin anew."""
+        channels = frame.layout.nb_channels
+        setup = (frame.format.name, frame.layout.name, channels, frame.sample_rate)
+        if setup != self._setup:
+            check_rate(frame.sample_rate)
+            yield from self.rest()
+            self._setup, self._rate = setup, frame.sample_rate
+            self._reader = Reader(frame)
+            self._mixer = Mixer(frame.layout.name, channels, frame.sample_rate)
+            self._resampler = AudioResampler("fltp", "mono", RATE)
+        longest = max(self._rate // 2, 1)
+        for piece in self._reader.samples(frame, longest):
+            self._held.append(piece)
+            self._size += piece.shape[1]
+            if self._size >= longest:
+                yield from self.so_far()
 
-    def silence(self, samples: int) -> None:
-        """Add as many samples of silence."""
-        while samples > 0:
-            self._hold(np.zeros(min(samples, BLOCK), np.int16))
-            samples -= BLOCK
-
-    def full(self) -> Iterator[NDArray[np.int16]]:
-        """Take every whole block."""
-        if self._size < BLOCK:
+    def so_far(self) -> Iterator[Samples]:
+        """Convert what is held."""
+        if not self._held:
             return
-        joined = np.concatenate(self._held)
-        end = joined.size // BLOCK * BLOCK
-        self._held, self._size = [joined[end:].copy()], joined.size - end
-        yield from joined[:end].reshape(-1, BLOCK)
+        mono = self._mixer.mix(np.concatenate(self._held, axis=1))
+        self._held, self._size = [], 0
+        if self._rate == RATE:
+            yield mono
+            return
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(mono[None]), "fltp", "mono")
+        frame.sample_rate = self._rate
+        yield from self._resampled(frame)
 
-    def rest(self) -> Iterator[NDArray[np.int16]]:
-        """Take everything, the last block shorter."""
-        self._flush()
-        yield from self.full()
-        if self._size:
-            yield np.concatenate(self._held)
+    def rest(self) -> Iterator[Samples]:
+        """Convert what is held, and take what the resampler holds."""
+        yield from self.so_far()
+        if self._setup and self._rate != RATE:
+            yield from self._resampled(None)
+        self._setup = None
 
-    def _flush(self) -> None:
-        if self._resampler:
-            self._take(self._resampler.resample(None))
-            self._resampler = None
-
-    def _take(self, frames: list[AudioFrame]) -> None:
-        for frame in frames:
-            self._hold(frame.to_ndarray().reshape(-1))
-
-    def _hold(self, samples: NDArray[Any]) -> None:
-        self._held.append(samples.astype(np.int16, copy=False))
-        self._size += samples.size
-        self.total += samples.size
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[Samples]:
+        for part in self._resampler.resample(frame):
+            yield part.to_ndarray()[0]
 
 
 class Clock:
-    """Compares each frame's timestamp with the samples decoded so far."""
+    """Compares each frame's timestamp with the seconds decoded so far."""
 
-    def __init__(self, stream: AudioStream, container: InputContainer) -> None:
+    def __init__(self, stream: AudioStream, container: InputContainer, declared: float | None) -> None:
         begin = in_seconds(stream.start_time, stream.time_base) or 0.0
         zero = container.start_time / av.time_base if container.start_time is not None else begin
         self._shift = min(zero, begin)
-        self._duration = in_seconds(container.duration, av.time_base)
-        self.samples = 0
+        self._broadcast = container.format.name in BROADCAST
+        whole = in_seconds(container.duration, av.time_base)
+        self._end = max(whole, declared) + GAP if whole and declared else None
+        if container.format.name == "ogg" and whole:
+            self._end = whole + GAP
+        self.now = 0.0
 
-    def gap_before(self, frame: AudioFrame) -> int:
-        """Return the samples of silence that belong before this frame.
+    def gap_before(self, frame: AudioFrame, following: AudioFrame | None) -> float:
+        """Return the seconds of silence that belong before this frame, and count them and the frame.
 
-        A jump backwards, or one that leads beyond the declared end or over ten minutes, is a wrong
-        timestamp: time goes on from where it was.
+        A jump backwards, one beyond the declared end, or a long one that the following frame does not make too is a
+        wrong timestamp: time goes on from where it was.
         """
-        if frame.pts is None or frame.time_base is None:
-            return 0
-        now = self.samples / RATE
-        gap = float(frame.pts * frame.time_base) - self._shift - now
-        if abs(gap) < GAP:
-            return 0
-        if gap < 0 or gap > self._allowed(now):
+        gap = self._jump(frame)
+        if (
+            gap < 0
+            or gap > self._allowed()
+            or (gap > CONFIRMED_FROM and not self._continues(frame, following))
+        ):
             self._shift += gap
-            return 0
-        return int(gap * RATE)
+            gap = 0.0
+        self.now += gap + _length(frame)
+        return gap
 
-    def _allowed(self, now: float) -> float:
-        if self._duration is None:
-            return LONGEST_UNDECLARED_GAP
-        return min(LONGEST_GAP, self._duration - now)
+    def _jump(self, frame: AudioFrame) -> float:
+        seconds = _seconds(frame)
+        gap = 0.0 if seconds is None else seconds - self._shift - self.now
+        return gap if abs(gap) >= GAP else 0.0
+
+    def _allowed(self) -> float:
+        if self._broadcast:
+            return LONGEST_GAP_BROADCAST
+        return LONGEST_GAP if self._end is None else self._end - self.now
+
+    @staticmethod
+    def _continues(frame: AudioFrame, following: AudioFrame | None) -> bool:
+        if following is None:
+            return True
+        here, there = _seconds(frame), _seconds(following)
+        return here is not None and there is not None and abs(there - here - _length(frame)) < GAP
+
+
+def _seconds(frame: AudioFrame) -> float | None:
+    return None if frame.pts is None or frame.time_base is None else float(frame.pts * frame.time_base)
+
+
+def _length(frame: AudioFrame) -> float:
+    return frame.samples / frame.sample_rate
+
+
+def timed(frames: Iterable[AudioFrame], clock: Clock) -> Iterator[tuple[float, Samples]]:
+    """Yield pieces of mono samples at 16 kHz, gaps as silence, each with the seconds of the gap that it belongs to."""
+    collector = Collector()
+    for frame, following in pairwise(chain(frames, [None])):
+        assert frame
+        if gap := clock.gap_before(frame, following):
+            for piece in collector.so_far():
+                yield 0.0, piece
+            for piece in _silence(gap):
+                yield gap, piece
+                gap = 0.0
+        for piece in collector.add(frame):
+            yield 0.0, piece
+    for piece in collector.rest():
+        yield 0.0, piece
+
+
+def _silence(seconds: float) -> Iterator[Samples]:
+    left = int(seconds * RATE)
+    while left > 0:
+        yield np.zeros(min(left, BLOCK), np.float32)
+        left -= BLOCK

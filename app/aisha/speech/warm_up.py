@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from aisha.errors import AudioError
 from aisha.speech.audio import blocks
 from aisha.speech.level import RATE
-from aisha.speech.timeline import BLOCK
+from aisha.speech.loudness import BLOCK
 
 LONGEST = 60.0
 SHIPPED = Path(__file__).parent / "warm_up"

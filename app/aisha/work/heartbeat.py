@@ -10,8 +10,8 @@ from aisha.database import workers
 from aisha.database.connect import connect as connect_database
 from aisha.errors import ServiceError
 from aisha.health import Checks
-from aisha.lanes import connect
-from aisha.objects import Objects
+from aisha.lanes import ONCE, connect
+from aisha.objects import UNREACHABLE, Objects
 from aisha.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -46,7 +46,7 @@ class Heartbeat:
             connection.run(workers.seen(self._name, self._concurrency, languages))
 
     def _ping(self) -> None:
-        with connect(self._settings) as redis:
+        with connect(self._settings, **ONCE) as redis:
             redis.ping()
 
     def _reach_objects(self) -> None:
@@ -58,7 +58,7 @@ def _state(reach: Callable[[], None]) -> str:
     """Return `ok` or what is wrong with a service."""
     try:
         reach()
-    except (psycopg.Error, RedisError, ServiceError) as error:
+    except (psycopg.Error, RedisError, ServiceError, *UNREACHABLE) as error:
         log.warning("a service does not answer", error=f"{type(error).__name__}: {error}")
         return f"{type(error).__name__}: {error}"[:200]
     return "ok"

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from rq.timeouts import JobTimeoutException
 
 from aisha.database import jobs, locks, messages, workers
-from aisha.database.connect import RELAXED, BlockingConnection, connect
+from aisha.database.connect import BlockingConnection, connect
 from aisha.database.jobs import Job
 from aisha.database.messages import Message
 from aisha.errors import AudioError, DecoderKilledError, NoModelError, TooLongError, UnreadableFileError
-from aisha.objects import UNREACHABLE, MissingObjectError, Objects
+from aisha.objects import UNREACHABLE, MissingObjectError, NoRoomError, Objects
 from aisha.outcomes import Outcome
 from aisha.settings import Settings
 from aisha.speech.engine import Recogniser
@@ -32,6 +32,7 @@ from aisha.work.report import Report
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 2
+ROOM_SECONDS = 10
 NOT_FORKED = "a work-horse was not forked from `aisha worker`"
 
 
@@ -109,14 +110,15 @@ def _connection() -> BlockingConnection:
 
 def _connect() -> BlockingConnection:
     assert _inherited, NOT_FORKED
-    return connect(_inherited.settings.database_address, **RELAXED)
+    return connect(_inherited.settings.database_address, relaxed=True)
 
 
 class Work:
     """One claimed job.
 
     1. A whole recording that is short, or turns out to be, is recognised at once.
-    2. A longer one is cut into segments: each is stored and becomes a job of its own.
+    2. A longer one is cut into segments: each is stored and becomes a job of its own. At too many unfinished segments
+       cutting stops, and goes on with the next one when half of them are decoded.
     3. A segment is recognised. The job that finishes last joins them all and ends the message.
     """
 
@@ -142,7 +144,8 @@ class Work:
         except (*UNREACHABLE, OSError) as error:
             result = "returned"
             log.warning("job returned to the queue", error=f"{type(error).__name__}: {error}")
-            self._connection.run(jobs.given_back(self._job.id, repr(error), RETRY_SECONDS))
+            seconds = ROOM_SECONDS if isinstance(error, NoRoomError) else RETRY_SECONDS
+            self._connection.run(jobs.given_back(self._job.id, repr(error), seconds))
         self._horse.report.job(self._job.lane, result, time.monotonic() - self._began)
 
     def _recording_again_if_killed(self) -> None:
@@ -155,6 +158,8 @@ class Work:
 
     def _recording(self) -> None:
         expected = self._message.declared_seconds
+        if self._message.segment_seconds:
+            self._need_room(0.5)
         with (
             self._horse.objects.spool(self._job.object_key, self._horse.settings.spool_dir) as file,
             self._horse.media.blocks(file, expected) as audio,
@@ -162,6 +167,9 @@ class Work:
             splitter = Splitter(self._segment_length(audio.info.duration or expected))
             segments = splitter.split(self._limited(audio))
             first, second = next(segments, None), next(segments, None)
+            if audio.info.tracks > 1:
+                heard = messages.heard_track(self._message.id, audio.info.track, audio.info.tracks)
+                self._connection.run(heard)
             if second is None:
                 pieces = [first.pcm] if first else []
                 self._recognised(self._decode(pieces), complete=not audio.info.truncated)
@@ -186,7 +194,7 @@ class Work:
             self._lock_message()
             self._end_job(transcript)
             self._join_if_last()
-        self._remove_segments()
+        self._remove_segment()
 
     def _decode(self, pieces: list[NDArray[np.int16]]) -> Transcript:
         recogniser, began = self._recogniser(), time.monotonic()
@@ -226,9 +234,18 @@ class Work:
             yield block
 
     def _store(self, segments: Iterator[Segment]) -> int:
-        """Store each segment and add its job as soon as it is cut; return how many there are."""
-        count = 0
+        """Store each segment and add its job as soon as it is cut; return how many there are.
+
+        Those that an earlier work-horse has cut, at the same places, have their jobs.
+
+        Raises:
+            NoRoomError: too many segments are unfinished.
+        """
+        count, cut = 0, set(self._connection.all(jobs.segments(self._message.id)))
         for count, segment in enumerate(segments, start=1):
+            if count in cut:
+                continue
+            self._need_room()
             key = f"segments/{self._message.id}/{count:05}"
             data = segment.pcm.tobytes()
             self._horse.objects.put(key, io.BytesIO(data), len(data))
@@ -246,6 +263,17 @@ class Work:
                 self._connection.run(job)
         return count
 
+    def _need_room(self, part: float = 1) -> None:
+        """Return if the unfinished segments are fewer than this part of what is allowed, for the user and for all.
+
+        Raises:
+            NoRoomError: they are not.
+        """
+        own, total = self._connection.only(jobs.unfinished_segments(self._message.user_id))
+        limits = self._horse.settings
+        if own >= part * limits.unfinished_segments_per_user or total >= part * limits.unfinished_segments:
+            raise NoRoomError(f"{own} of this user's segments are unfinished, {total} of all users")
+
     def _all_stored(self, count: int, *, complete: bool) -> None:
         log.info("cut into segments", segments=count)
         with self._connection.transaction():
@@ -254,7 +282,6 @@ class Work:
             self._message = replace(self._message, segments=count, complete=complete)
             self._end_job()
             self._join_if_last()
-        self._remove_segments()
 
     def _lock_message(self) -> None:
         """Lock the message's row: of two jobs that finish together, the second then sees the first."""
@@ -273,15 +300,12 @@ class Work:
         self._transcribed(join(parts), complete=self._message.complete)
         self._message = replace(self._message, state="transcribed")
 
-    def _remove_segments(self) -> None:
-        """Delete the stored segments of a joined message; a failure leaves them to the bucket's lifecycle."""
-        if self._message.state != "transcribed":
-            return
+    def _remove_segment(self) -> None:
+        """Delete the decoded segment's object; a failure leaves it until the recording is removed."""
         try:
-            for number in range(1, (self._message.segments or 0) + 1):
-                self._horse.objects.remove(f"segments/{self._message.id}/{number:05}")
+            self._horse.objects.remove(self._job.object_key)
         except UNREACHABLE as error:
-            log.warning("segments were not removed", error=str(error))
+            log.warning("a segment was not removed", error=str(error))
 
     def _recognised(self, transcript: Transcript, *, complete: bool) -> None:
         with self._connection.transaction():

@@ -20,7 +20,8 @@ log = structlog.get_logger(__name__)
 
 WARM_ENOUGH = 25.0
 WARM_MOST = 60.0
-RETRY_SECONDS = 600
+LOOK_SECONDS = 10
+"""How often a worker looks whether a cold language has been spoken meanwhile."""
 
 
 class Recognisers:
@@ -32,7 +33,8 @@ class Recognisers:
         self._models: dict[str, InstalledModel] = {}
         self._refused: dict[str, InstalledModel] = {}
         self._warmth: dict[str, float] = {}
-        self._warm_again_at: dict[str, float] = {}
+        self._look_again_at: dict[str, float] = {}
+        self._warmed_with: dict[str, list[str]] = {}
         self.by_language: dict[str, Recogniser] = {}
 
     @property
@@ -92,9 +94,9 @@ class Recognisers:
         for language in self.languages:
             if self._warmth.get(language, 0) >= WARM_ENOUGH:
                 continue
-            if time.monotonic() < self._warm_again_at.get(language, 0):
+            if time.monotonic() < self._look_again_at.get(language, 0):
                 continue
-            self._warm_again_at[language] = time.monotonic() + RETRY_SECONDS
+            self._look_again_at[language] = time.monotonic() + LOOK_SECONDS
             if (heard := self._hear_recent(language)) > self._warmth.get(language, 0):
                 self._warmth[language] = heard
                 log.info("warmed with recent recordings", language=language, seconds=round(heard, 1))
@@ -103,7 +105,8 @@ class Recognisers:
 
     def _load_one(self, language: str, model: InstalledModel) -> None:
         began = time.monotonic()
-        self._warmth.pop(language, None)
+        for known in (self._warmth, self._look_again_at, self._warmed_with):
+            known.pop(language, None)
         try:
             self.by_language[language] = ENGINE.load(model.path)
         except ModelError as error:
@@ -113,7 +116,7 @@ class Recognisers:
             log.info("model loaded", model=model.name, took=round(time.monotonic() - began, 2))
 
     def _hear_recent(self, language: str) -> float:
-        """Decode recent recordings to warm the graph; return their seconds.
+        """Decode recent recordings to warm the graph; return their seconds, none where there are no new ones.
 
         Both clients are closed afterwards: an open connection would be inherited by every work-horse, and two of them
         would read from one socket.
@@ -122,6 +125,8 @@ class Recognisers:
         try:
             with connect(self._settings.database_address) as connection:
                 keys = connection.all(messages.recent_speech(language))
+            if keys == self._warmed_with.get(language, []):
+                return 0.0
             with Objects(self._settings) as objects:
                 for key in keys:
                     if heard < WARM_MOST and not told_to_stop():
@@ -130,6 +135,7 @@ class Recognisers:
                             self._media.blocks(file) as audio,
                         ):
                             heard += self.by_language[language].warm(audio)
+            self._warmed_with[language] = keys
         except Exception as error:
             log.warning("no recent recordings to warm with", language=language, error=str(error))
         return heard

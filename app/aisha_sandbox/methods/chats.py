@@ -73,6 +73,17 @@ async def get_chat_member(core: Core, params: Params) -> Json:
 
 
 @method
+async def get_chat_administrators(core: Core, params: Params) -> list[Json]:
+    """Return the ChatMember objects of a group's creator and administrators, other bots left out."""
+    chat_id = core.chats.resolve(params.values.get("chat_id"))
+    if core.chats.is_private(chat_id):
+        raise bad_request("there are no administrators in the private chat")
+    people = [core.chats.bot_id, *core.chats.members(chat_id)]
+    found = [(core.chats.status_of(chat_id, each), core.chats.user(each)) for each in people]
+    return [member(status, user) for status, user in found if status in {"creator", "administrator"}]
+
+
+@method
 async def get_chat_member_count(core: Core, params: Params) -> int:
     """Return how many are in the chat, the bot included."""
     return len(core.chats.members(core.chats.resolve(params.values.get("chat_id")))) + 1

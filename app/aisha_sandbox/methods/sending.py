@@ -15,6 +15,7 @@ from aisha_sandbox.state import Json
 
 LONGEST_TEXT = 4096
 LONGEST_CAPTION = 1024
+LEFT_BEHIND = {"reply_markup", "quote", "message_thread_id", "is_topic_message", "media_group_id"}
 DESCRIBED = ("duration", "width", "height", "length", "performer", "title", "mime_type")
 
 
@@ -66,6 +67,17 @@ def reply_target(core: Core, chat_id: int, params: Params) -> tuple[int | None, 
     return int(message_id), _quote(core.messages.content(row), wanted)
 
 
+def topic(core: Core, chat_id: int, params: Params, reply_to: int | None) -> Json:
+    """Return the fields of a message in a forum's topic: the one that is named, else that of the message replied to."""
+    if thread := params.number("message_thread_id"):
+        return {"message_thread_id": thread, "is_topic_message": True}
+    row = core.messages.row(chat_id, reply_to) if reply_to else None
+    content = core.messages.content(row) if row else {}
+    if not content.get("is_topic_message"):
+        return {}
+    return {name: content[name] for name in ("message_thread_id", "is_topic_message")}
+
+
 def _quote(content: Json, wanted: Json) -> Json:
     if not wanted.get("quote"):
         return {}
@@ -84,7 +96,7 @@ def deliver(core: Core, params: Params, content: Callable[[], Json]) -> Json:
     reply_to, quote = reply_target(core, chat_id, params)
     made = content()
     core.rates.check(chat_id)
-    made |= quote | markup.inline(reply_markup)
+    made |= quote | markup.inline(reply_markup) | topic(core, chat_id, params, reply_to)
     made |= {"has_protected_content": True} if params.flag("protect_content") else {}
     core.hub.publish("action", chat_id=chat_id, action=None)
     return core.messages.add(chat_id, core.chats.bot_id, made, reply_to, markup.keyboard(reply_markup))
@@ -172,12 +184,14 @@ async def forward_message(core: Core, params: Params) -> Json:
     """Send a message on, with its origin."""
     chat_id = core.chats.writable(params.values.get("chat_id"))
     _, row = _source(core, params, "forward")
-    content = {k: v for k, v in core.messages.content(row).items() if k not in {"reply_markup", "quote"}}
-    content.setdefault(
-        "forward_origin",
-        {"type": "user", "sender_user": core.chats.user(row["sender_id"]), "date": row["date"]},
-    )
-    return core.messages.add(chat_id, core.chats.bot_id, content)
+    return core.messages.add(chat_id, core.chats.bot_id, forwarded(core, row))
+
+
+def forwarded(core: Core, row: Any) -> Json:
+    """Return the content of a message with its origin, without what belongs to the place where it is."""
+    content = {k: v for k, v in core.messages.content(row).items() if k not in LEFT_BEHIND}
+    origin = {"type": "user", "sender_user": core.chats.user(row["sender_id"]), "date": row["date"]}
+    return {"forward_origin": origin} | content
 
 
 @method

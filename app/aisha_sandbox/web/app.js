@@ -35,7 +35,7 @@ class App {
     this.head = h("header", { class: "chat-head" });
     this.log = h("div", { class: "log", role: "log", "aria-live": "polite", "aria-label": t.chats });
     this.scroll = h("div", { class: "scroll", onscroll: () => this.scrolled() }, this.log);
-    this.down = h("button", { class: "to-end", type: "button", "aria-label": t.down, hidden: true, onclick: () => this.toEnd("smooth") }, icon("down"));
+    this.down = h("button", { class: "to-end", type: "button", testid: "to-end", "aria-label": t.down, hidden: true, onclick: () => this.toEnd("smooth") }, icon("down"));
     this.gate = h("div", { class: "gate", hidden: true });
     this.main = h("main", { class: "chat" }, this.head, h("div", { class: "stage" }, this.scroll, this.down), this.gate, this.composer.element);
     this.root = h("div", { class: "shell" }, h("aside", { class: "side" }, this.side, this.lost, this.list), this.main);
@@ -338,13 +338,25 @@ class App {
   messageMenu(event, view) {
     const own = view.message.from.id === this.user.id;
     const text = view.message.text ?? view.message.caption;
+    const at = place(event);
     const emojis = (close) => h("div", { class: "emoji-row", "aria-label": t.react }, REACTIONS.map((emoji) => h("button", { type: "button", testid: "react", "aria-label": emoji, onclick: () => { close(); this.react(view, emoji); } }, emoji)));
     menu(event, [
       { label: t.reply, name: "reply", run: () => this.composer.reply(view), testid: "menu-reply" },
+      { label: t.forward, name: "forward", run: () => this.forwardMenu(at, view), testid: "menu-forward" },
       own && text && { label: t.edit, name: "pencil", run: () => this.composer.edit(view), testid: "menu-edit" },
       text && { label: t.copy, name: "copy", run: () => { navigator.clipboard?.writeText(text); toast(t.copied); } },
       { label: t.del, name: "trash", danger: true, testid: "menu-delete", run: () => this.attempt(() => call("DELETE", `/chats/${this.chat.id}/messages/${view.message.message_id}`)) },
     ], emojis);
+  }
+
+  forwardMenu(at, view) {
+    menu(at, this.mine().map((chat) => ({ label: this.title(chat), name: avatar(chat.type === "private" ? this.bot.id : chat.id, this.title(chat), chat.type === "private"), testid: "forward-choice", run: () => this.forward(view, chat) })));
+  }
+
+  async forward(view, chat) {
+    const { chat: from, message_id: id } = view.message;
+    const sent = await this.attempt(() => call("POST", `/chats/${chat.id}/messages`, { from: this.user.id, forward: { chat_id: from.id, message_id: id } }));
+    if (sent && this.chat.id !== chat.id) await this.open(chat.id);
   }
 
   chatMenu(event) {
@@ -418,6 +430,12 @@ class App {
     addEventListener("paste", (event) => { if (event.clipboardData.files.length) { event.preventDefault(); this.composer.sendFiles([...event.clipboardData.files], "auto"); } });
     addEventListener("keydown", (event) => { if (event.key === "Escape" && this.composer.recorder) this.composer.stopRecording(false); });
   }
+}
+
+// Where a menu was opened, for one that follows it.
+function place({ type, clientX, clientY, currentTarget }) {
+  const { left, bottom } = currentTarget.getBoundingClientRect();
+  return { type: "contextmenu", preventDefault() {}, clientX: (type === "contextmenu" && clientX) || left || 1, clientY: (type === "contextmenu" && clientY) || bottom };
 }
 
 function theme(toggle) {

@@ -11,6 +11,7 @@ import { Recorder } from "./recorder.js";
 export class Composer {
   constructor(app) {
     this.app = app;
+    this.known = [];
     this.commands = [];
     this.chosen = -1;
     this.early = [];
@@ -65,8 +66,14 @@ export class Composer {
   async suggest() {
     const typed = this.input.value;
     if (!/^\/\w*$/.test(typed) || !this.app.chat) return this.hideSuggestions();
-    this.commands = (await get(`/chats/${this.app.chat.id}/commands?language=${this.app.user.language_code ?? ""}`)).filter(({ command }) => command.startsWith(typed.slice(1)));
-    if (this.input.value !== typed) return;
+    this.narrow(typed);
+    this.known = await get(`/chats/${this.app.chat.id}/commands?language=${this.app.user.language_code ?? ""}`);
+    if (this.input.value === typed) this.narrow(typed);
+  }
+
+  // At once, from what is known: Enter must never take a suggestion for what was typed before.
+  narrow(typed) {
+    this.commands = this.known.filter(({ command }) => command.startsWith(typed.slice(1)));
     this.chosen = 0;
     this.showSuggestions();
   }

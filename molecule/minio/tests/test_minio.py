@@ -106,6 +106,10 @@ def test_old_recordings_are_deleted(host):
     assert client(host, "root").get_bucket_lifecycle("backups") is None
 
 
+def test_a_bucket_takes_no_more_than_its_quota(host):
+    assert json.loads(admin(host, "root").bucket_quota_get("aisha"))["size"] == 64 * 2**20
+
+
 def test_tls_is_spoken_to_who_trusts_the_authority(host):
     url = f"https://{address(host.backend.host)}/minio/health/live"
     assert pool(host).request("GET", url).status == 200

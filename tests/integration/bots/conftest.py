@@ -11,16 +11,22 @@ from aisha.database.migrate import migrate
 from aisha_embedded.services import Services, erase
 from aisha_sandbox.server import Sandbox
 
-TABLES = "inbox, chats, messages, jobs, outbox, workers, bots, leases, receiving"
+TABLES = "inbox, chats, messages, jobs, outbox, workers, bots, leases, receiving, erasures"
 
 
 @pytest.fixture(scope="module")
-async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[dict[str, str]]:
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    """The services, with their process numbers."""
     data_dir = tmp_path_factory.mktemp("data")
     async with Services.start(data_dir) as started:
         migrate(started.environment["AISHA_DATABASE_URL"])
-        yield started.environment
+        yield started
     erase(data_dir)
+
+
+@pytest.fixture(scope="module")
+def services(running: Services) -> dict[str, str]:
+    return running.environment
 
 
 @pytest.fixture

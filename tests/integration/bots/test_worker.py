@@ -94,6 +94,30 @@ async def test_a_worker_without_time_to_finish_gives_its_jobs_back_unblamed(
     assert app.answers(chat) == 2
 
 
+async def test_cutting_waits_while_too_many_segments_are_unfinished_and_then_goes_on(
+    app: App, start: list[Worker], models_dir: Path, tmp_path: Path
+) -> None:
+    await app.bot().ready()
+    others = "INSERT INTO workers VALUES ('others', 7, '{en}', now() + interval '1 hour')"
+    await app.query(others)  # which makes the segments short
+    start.append(Worker(app, models_dir, AISHA_UNFINISHED_SEGMENTS_PER_USER="2"))
+    silence = np.random.default_rng(1).integers(-3, 4, 130 * 16_000, dtype=np.int16)
+    chat = await send(app, [write(tmp_path / "lecture.ogg", silence)])
+    most = 0
+
+    async def answered() -> bool:
+        nonlocal most
+        counted = "SELECT count(*) AS count FROM jobs WHERE segment IS NOT NULL AND state <> 'done'"
+        most = max(most, (await app.query(counted))[0]["count"])
+        return app.answers(chat) == 1
+
+    await until(answered, "the answer")
+    assert most == 2
+    [job] = await app.query("SELECT dispatches, attempts FROM jobs WHERE segment IS NULL")
+    assert job["dispatches"] > job["attempts"] == 1
+    assert (await app.query("SELECT segments > 2 AS more FROM messages"))[0]["more"]
+
+
 async def test_a_worker_that_cannot_reach_a_service_says_which(
     app: App, start: list[Worker], models_dir: Path
 ) -> None:

@@ -177,3 +177,40 @@ async def test_parameters_come_in_every_documented_way(sandbox: Sandbox, ann: in
     }
     async with aiohttp.ClientSession() as http, http.post(url, **sent[how]) as response:
         assert json.loads(await response.text())["result"]["text"] == "hi & bye"
+
+
+async def test_a_reply_of_the_bot_stays_in_the_topic_and_so_does_what_is_sent_there(
+    bot: Bot, control: Control, ann: int
+) -> None:
+    forum = (await control.ask("POST", "/chats", type="supergroup", title="Forum", members=[ann]))["id"]
+    topic = {"message_thread_id": 5, "is_topic_message": True}
+    asked = (await control.say(forum, "here", extra=topic))["message"]
+    sent = await bot.send_message(forum, "there", message_thread_id=5)
+    replied = await bot.send_message(forum, "too", reply_to_message_id=asked["message_id"])
+    outside = await bot.send_message(forum, "outside")
+    found = [(each.message_thread_id, each.is_topic_message) for each in (sent, replied, outside)]
+    assert found == [(5, True), (5, True), (None, None)]
+
+
+async def test_a_message_is_forwarded_by_a_person_with_its_origin(
+    bot: Bot, control: Control, ann: int, speech: str
+) -> None:
+    bob = await control.user(first_name="Bob")
+    group = (await control.ask("POST", "/chats", title="Club", members=[ann, bob]))["id"]
+    voice = (await control.say(ann, kind="voice", path=speech))["message"]
+    wanted = {"chat_id": ann, "message_id": voice["message_id"]}
+    sent = (await control.say(group, **{"from": bob}, forward=wanted))["message"]
+    assert (sent["voice"], sent["from"]["id"]) == (voice["voice"], bob)
+    assert sent["forward_origin"]["sender_user"]["id"] == ann
+    gone = await control.say(group, forward={"chat_id": ann, "message_id": 999})
+    assert gone["status"] == 404
+
+
+async def test_the_administrators_of_a_group_are_its_creator_and_who_was_promoted(
+    bot: Bot, control: Control, ann: int
+) -> None:
+    bob = await control.user(first_name="Bob")
+    group = (await control.ask("POST", "/chats", title="Club", members=[ann, bob]))["id"]
+    assert [each.user.id for each in await bot.get_chat_administrators(group)] == [ann]
+    await control.ask("POST", f"/chats/{group}/bot", status="administrator")
+    assert [each.user.is_bot for each in await bot.get_chat_administrators(group)] == [True, False]

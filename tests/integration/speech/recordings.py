@@ -49,6 +49,37 @@ def encode(
     return file.getvalue()
 
 
+def tracks(*sounds: Pcm, default: int | None = None, container: str = "matroska") -> bytes:
+    """Return a file with a track for each sound."""
+    file, chosen = io.BytesIO(), av.stream.Disposition.default
+    with av.open(file, "w", format=container) as output:
+        streams = [output.add_stream("aac", rate=RATE, layout="mono") for _ in sounds]
+        for number, stream in enumerate(streams):
+            stream.disposition = chosen if number == default else av.stream.Disposition(0)
+        for stream, sound in zip(streams, sounds, strict=True):
+            write(output, stream, sound)
+    return file.getvalue()
+
+
+def write(output: av.container.OutputContainer, stream: av.AudioStream, sound: Pcm, start: float = 0) -> None:
+    """Encode a sound from a second on."""
+    resampler = av.AudioResampler(stream.format, stream.layout, RATE, stream.codec_context.frame_size or 160)
+    frame = av.AudioFrame.from_ndarray(sound.reshape(1, -1), "s16", "mono")
+    frame.sample_rate, frame.pts, frame.time_base = RATE, int(start * RATE), Fraction(1, RATE)
+    for part in [*resampler.resample(frame), *resampler.resample(None)]:
+        output.mux(stream.encode(part))
+
+
+def without_sound(container: str, codec: str) -> bytes:
+    """Return a file that was begun and ended."""
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as output:
+        stream = output.add_stream(codec, rate=RATE, layout="mono")
+        output.start_encoding()
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
 def silent_video(seconds: float = 1.0, container: str = "mp4") -> bytes:
     """Return a video without sound."""
     file = io.BytesIO()

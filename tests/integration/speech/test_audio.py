@@ -20,6 +20,8 @@ KINDS = {
     "mp3 stereo": ("mp3", "libmp3lame", 44100, "stereo"),
     "aac in m4a": ("ipod", "aac", 44100, "stereo"),
     "aac surround in mp4": ("mp4", "aac", 48000, "5.1"),
+    "aac of eight channels": ("mp4", "aac", 48000, "7.1"),
+    "flac of eight channels": ("flac", "flac", 48000, "7.1"),
     "bare aac": ("adts", "aac", 22050, "mono"),
     "telephone wav": ("wav", "pcm_s16le", 8000, "mono"),
     "studio wav": ("wav", "pcm_s24le", 96000, "stereo"),

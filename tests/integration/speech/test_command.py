@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,9 +65,101 @@ def test_standard_input_is_a_file_too() -> None:
     assert b"clubs" in run("-", data=movie).stdout
 
 
-def test_several_json_results_are_one_line_each() -> None:
-    lines = run(SHORT, OTHER, "--format", "json").stdout.splitlines()
-    assert [json.loads(line)["text"] for line in lines] == ["ten of clubs", "seven of clubs"]
+def test_what_can_be_read_only_once_is_copied_first(tmp_path: Path) -> None:
+    """An MP4 with its index at the end is read backwards; a pipe that is named again is not read again."""
+    movie = made.encode(pcm(SHORT), "mp4", "aac", 44100)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    (tmp_path / "movie").write_bytes(movie)
+    done = subprocess.run(
+        ["bash", "-c", f"cat {tmp_path}/movie > {fifo} & exec {' '.join(AISHA)} /dev/stdin {fifo} {fifo} -"],
+        input=movie,
+        capture_output=True,
+        timeout=120,
+    )
+    assert (done.stdout.count(b"of clubs\n"), done.returncode) == (4, 0), done.stderr
+
+
+def test_a_pipe_is_read_once_on_a_terminal_too(tmp_path: Path) -> None:
+    movie = tmp_path / "movie"
+    movie.write_bytes(made.encode(pcm(SHORT), "mp4", "aac", 44100))
+    ours, theirs = pty.openpty()
+    command = f"cat {movie} | {' '.join(AISHA)} /dev/stdin"
+    done = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=theirs, timeout=120)
+    os.close(ours)
+    os.close(theirs)
+    assert (done.returncode, done.stdout) == (0, b"ten of clubs\n")
+
+
+def test_json_names_each_file_and_has_a_line_for_one_that_failed(tmp_path: Path) -> None:
+    strange = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    Path(strange).write_bytes(SHORT.read_bytes())
+    (tmp_path / "bad.wav").write_text("no audio")
+    done = run(strange, tmp_path / "bad.wav", OTHER, "--format", "json")
+    first, bad, last = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    assert (first["file"], first["text"], first["outcome"]) == (strange, "ten of clubs", "speech")
+    assert (bad["file"], done.returncode) == (str(tmp_path / "bad.wav"), 1)
+    assert "not audio" in bad["error"]
+    assert (last["file"], last["text"]) == (str(OTHER), "seven of clubs")
+
+
+def test_names_are_written_as_the_bytes_that_they_are(tmp_path: Path) -> None:
+    strange = os.fsencode(tmp_path) + b"/caf\xe9.wav"
+    Path(os.fsdecode(strange)).write_bytes(SHORT.read_bytes())
+    done = run(os.fsdecode(strange), tmp_path / os.fsdecode(b"none\xe9"))
+    assert done.stdout == b"==> " + strange + b" <==\nten of clubs\n"
+    assert done.stderr == os.fsencode(tmp_path) + b"/none\xe9: No such file or directory\n"
+
+
+def closed(redirection: str, *arguments: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the command with a descriptor closed, as a shell does by `2>&-`."""
+    words = shlex.join([*AISHA, *map(str, arguments)])
+    return subprocess.run(["bash", "-c", f"{words} {redirection}"], capture_output=True, timeout=120)
+
+
+def test_without_stderr_the_text_still_comes() -> None:
+    done = closed("2>&-", SHORT, "/nowhere")
+    assert (done.returncode, done.stdout) == (1, f"==> {SHORT} <==\nten of clubs\n".encode())
+
+
+def test_without_stdout_results_are_written_to_a_folder_and_only_there(tmp_path: Path) -> None:
+    done = closed(">&-", SHORT, "--output-dir", tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (tmp_path / "001.txt").read_text() == "ten of clubs\n"
+    done = closed(">&-", SHORT)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"--output-dir" in done.stderr
+
+
+def test_without_any_of_the_three_results_are_written_to_a_folder(tmp_path: Path) -> None:
+    done = closed("<&- >&- 2>&-", "-", SHORT, "--output-dir", tmp_path)
+    assert done.returncode == 1
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("001.txt", "ten of clubs\n")]
+
+
+def test_a_full_disk_behind_stdout_is_a_sentence() -> None:
+    done = closed("> /dev/full", SHORT)
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"{SHORT}: cannot write the result: No space left on device\n".encode(),
+    )
+
+
+def test_other_tracks_are_mentioned_and_the_one_with_sound_is_heard(tmp_path: Path) -> None:
+    silent = np.zeros_like(pcm(SHORT))
+    (tmp_path / "game.mkv").write_bytes(made.tracks(silent, pcm(SHORT)))
+    done = run(tmp_path / "game.mkv")
+    assert done.stdout == b"ten of clubs\n"
+    assert b"audio track 2 of 2" in done.stderr
+
+
+def test_a_wav_without_samples_is_an_empty_file(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(made.encode(pcm(SHORT), "wav", "pcm_s16le").partition(b"data")[0])
+    with (tmp_path / "a.wav").open("ab") as file:
+        file.write(b"data\0\0\0\0")
+    done = run(tmp_path / "a.wav")
+    assert done.returncode == 1
+    assert b"the file is empty" in done.stderr
 
 
 def test_subtitles_of_several_files_go_to_a_folder(tmp_path: Path) -> None:
@@ -76,10 +170,18 @@ def test_subtitles_of_several_files_go_to_a_folder(tmp_path: Path) -> None:
 
 
 def test_two_files_of_one_name_do_not_overwrite_each_other(tmp_path: Path) -> None:
-    (tmp_path / "a.wav").write_bytes(SHORT.read_bytes())
-    (tmp_path / "a.ogg").write_bytes(made.encode(pcm(SHORT)))
-    run(tmp_path / "a.wav", tmp_path / "a.ogg", "--output-dir", tmp_path / "out")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.ogg.txt", "a.wav.txt"]
+    for folder, source in (("a", SHORT), ("b", OTHER)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "voice.wav").write_bytes(source.read_bytes())
+    longest = tmp_path / ("x" * 251 + ".wav")
+    longest.write_bytes(SHORT.read_bytes())
+    run(tmp_path / "a" / "voice.wav", tmp_path / "b" / "voice.wav", longest, "--output-dir", tmp_path / "out")
+    results = {path.name: path.read_text() for path in (tmp_path / "out").iterdir()}
+    assert results == {
+        "voice.wav.txt": "ten of clubs\n",
+        "voice.wav.2.txt": "seven of clubs\n",
+        "x" * 251 + ".txt": "ten of clubs\n",
+    }
 
 
 def test_a_recording_that_ends_early_is_transcribed_and_said_to(tmp_path: Path) -> None:

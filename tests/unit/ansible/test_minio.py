@@ -88,6 +88,32 @@ def test_a_disabled_rule_counts_as_none() -> None:
     assert state.present_rules(document) == []
 
 
+@pytest.mark.parametrize(
+    ("present", "wanted", "changes"),
+    [
+        ({}, 0, []),
+        ({"quota": 0, "size": 0}, 5, ["set quota of bucket aisha"]),
+        ({"quota": 5 * 2**20, "size": 5 * 2**20}, 5, []),
+        ({"quota": 5 * 2**20}, 0, ["set quota of bucket aisha"]),
+    ],
+)
+def test_a_quota_is_set_where_it_differs(present: dict[str, int], wanted: int, changes: list[str]) -> None:
+    sent: list[bytes] = []
+
+    class Server:
+        def admin(self, *_: object) -> bytes:
+            return json.dumps(present).encode()
+
+        def request(self, _: str, path: str, query: dict[str, str], body: bytes) -> None:
+            assert (path, query) == ("/minio/admin/v3/set-bucket-quota", {"bucket": "aisha"})
+            sent.append(body)
+
+    changing = state.State(Server(), dry=False)
+    changing.quota("aisha", wanted * 2**20)
+    assert changing.changes == changes
+    assert [json.loads(body)["size"] for body in sent] == [wanted * 2**20] * len(changes)
+
+
 def test_the_file_system_is_that_of_the_nearest_mount(tmp_path: Path) -> None:
     mounts = f"/dev/a / ext4 rw 0 0\n/dev/b {tmp_path} xfs rw 0 0\n"
     assert state.file_system(str(tmp_path / "drive"), mounts) == "xfs"

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from aisha.database import inbox, jobs, messages, outbox
+from aisha.database import erasures, inbox, jobs, messages, outbox
 from aisha.outcomes import Outcome
 
 ROOMS = Path(messages.__file__).parent
@@ -21,7 +21,9 @@ def table(name: str) -> str:
     """The definition of a table."""
     found = re.search(rf"CREATE TABLE {name} \((.*?)\n\);", MIGRATIONS, re.DOTALL)
     assert found
-    return found[1]
+    changes = re.findall(rf"ALTER TABLE {name}\s+(ADD COLUMN[^;]*);", MIGRATIONS)
+    added = [column for change in changes for column in re.findall(r"ADD COLUMN ([^,]*)", change)]
+    return "\n    ".join([found[1], *added])
 
 
 def allowed(name: str, column: str) -> list[str]:
@@ -40,7 +42,13 @@ def test_the_schema_allows_what_the_type_names(name: str, column: str, kind: Any
 
 
 @pytest.mark.parametrize(
-    ("name", "row"), [("messages", messages.Message), ("jobs", jobs.Job), ("outbox", outbox.Outgoing)]
+    ("name", "row"),
+    [
+        ("messages", messages.Message),
+        ("jobs", jobs.Job),
+        ("outbox", outbox.Outgoing),
+        ("erasures", erasures.Erasure),
+    ],
 )
 def test_a_whole_row_has_every_column(name: str, row: type) -> None:
     columns = re.findall(r"^ +([a-z_]+)\b", table(name), re.MULTILINE)

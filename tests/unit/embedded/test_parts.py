@@ -1,6 +1,7 @@
 """Ports, passwords, the lock and the logs of the embedded services."""
 
 import multiprocessing
+import os
 import re
 import socket
 import stat
@@ -12,6 +13,7 @@ from aisha.errors import ServiceError
 from aisha.logs import BOT_TOKEN
 from aisha_embedded import lock, output, ports
 from aisha_embedded.credentials import Credentials, bot_token
+from aisha_embedded.s3 import LEAN, remove_dead_sockets
 
 
 def test_free_ports_differ_and_can_be_listened_on() -> None:
@@ -87,3 +89,25 @@ def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("1\n2\n3\n")
     assert output.tail(tmp_path / "log", 2) == "2\n3"
     assert output.tail(tmp_path / "none") == ""
+
+
+def test_sockets_that_killed_servers_have_left_are_removed_and_no_others(tmp_path: Path) -> None:
+    made = {name: socket.socket(socket.AF_UNIX) for name in ("dead", "alive", "new")}
+    for name, one in made.items():
+        one.bind(str(tmp_path / f"seaweedfs-{name}-1.sock"))
+        one.listen()
+    for name in ("dead", "new"):
+        made[name].close()
+    (tmp_path / "seaweedfs-no-socket.txt").touch()
+    for path in tmp_path.iterdir():
+        if "new" not in path.name:
+            os.utime(path, (0, 0))
+    remove_dead_sockets(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    made["alive"].close()
+    assert left == {"seaweedfs-alive-1.sock", "seaweedfs-new-1.sock", "seaweedfs-no-socket.txt"}
+
+
+def test_the_embedded_s3_server_has_no_limit_of_memory_that_it_would_collect_below_for_ever() -> None:
+    """It holds more than such limits allow, and then takes a fifth of a core while idle."""
+    assert "GOMEMLIMIT" not in LEAN

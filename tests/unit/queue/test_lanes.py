@@ -3,8 +3,8 @@
 import pytest
 
 from aisha.database.jobs import Dispatch
-from aisha.lanes import SHORT_BYTES, lane_of
-from aisha.queue.dispatch import job_timeout, lane_depth, rq_id
+from aisha.lanes import SHORT_BYTES, lane_depth, lane_of, rq_id
+from aisha.queue.dispatch import job_timeout
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_job_may_take_far_longer_than_its_audio() -> None:
 
 def test_each_dispatch_of_a_job_has_an_id_of_its_own() -> None:
     first, second = (Dispatch(5, dispatches, None, "short", 1) for dispatches in (1, 2))
-    assert rq_id(first) != rq_id(second)
+    assert rq_id(first.id, first.dispatches) != rq_id(second.id, second.dispatches)
 
 
 @pytest.mark.parametrize(("capacity", "depth"), [(0, 4), (2, 4), (3, 6)])

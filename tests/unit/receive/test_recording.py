@@ -32,7 +32,18 @@ def message(**content: Any) -> Message:
         ({"document": {**FILE, "file_name": "a.b.opus", "mime_type": "application/octet-stream"}}, "document"),
         ({"document": {**FILE, "file_name": "mp3", "mime_type": "application/pdf"}}, None),
         ({"document": {**FILE, "file_name": "notes.txt"}}, None),
-        ({"document": FILE}, None),
+        ({"document": FILE}, "document"),
+        *(
+            ({"document": {**FILE, "file_name": name, "mime_type": "application/octet-stream"}}, "document")
+            for name in ("memo.qta", "call.3GA", "dvd.vob", "camera.m2ts", "unknown.xyz", "no suffix", "disk.bin")
+        ),
+        ({"document": {**FILE, "file_name": "film.mkv", "mime_type": "application/x-matroska"}}, "document"),
+        ({"document": {**FILE, "file_name": "index.ts", "mime_type": "text/x-typescript"}}, None),
+        *(
+            ({"document": {**FILE, "file_name": name, "mime_type": "application/octet-stream"}}, None)
+            for name in ("report.pdf", "files.zip", "app.apk", "photo.jpg", "letter.docx")
+        ),
+        ({"document": {**FILE, "file_name": "memo.xyz", "mime_type": "application/msword"}}, None),
         ({"animation": {**FILE, "duration": 1, "width": 1, "height": 1},
           "document": {**FILE, "mime_type": "video/mp4"}}, None),
         ({"photo": [{**FILE, "width": 1, "height": 1}], "caption": "voice.ogg"}, None),
@@ -42,6 +53,39 @@ def message(**content: Any) -> Message:
 def test_a_message_is_a_recording_when_it_has_sound(content: dict[str, Any], kind: str | None) -> None:
     found = recording_of(message(**content))
     assert (found.kind if found else None) == kind
+
+
+GROUP = {"id": -5, "type": "group"}
+CHANNEL = {"id": -7, "type": "channel", "title": "Hits"}
+POSTED = {"forward_origin": {"type": "channel", "chat": CHANNEL, "message_id": 1, "date": 0}}
+AUDIO = {**FILE, "duration": 1, "mime_type": "audio/mpeg"}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ({"voice": {**FILE, "duration": 1}}, "voice"),
+        ({"voice": {**FILE, "duration": 1}, **POSTED}, "voice"),
+        ({"audio": AUDIO}, "audio"),
+        ({"audio": {**AUDIO, "performer": "A band"}}, None),
+        ({"audio": {**AUDIO, "title": "A song"}}, None),
+        ({"audio": AUDIO, **POSTED}, None),
+        ({"audio": AUDIO, "is_automatic_forward": True}, None),
+        ({"audio": AUDIO, "sender_chat": CHANNEL}, None),
+        ({"document": {**FILE, "mime_type": "audio/flac"}, **POSTED}, None),
+        ({"document": {**FILE, "mime_type": "audio/flac"}}, "document"),
+        ({"document": {**FILE, "file_name": "memo.qta"}}, "document"),
+        ({"document": {**FILE, "file_name": "unknown.xyz"}}, None),
+        ({"document": FILE}, None),
+    ],
+)
+def test_a_group_is_not_told_about_music_and_unknown_files_unless_somebody_asks(
+    content: dict[str, Any], kind: str | None
+) -> None:
+    sent = message(**content, chat=GROUP)
+    found, asked = recording_of(sent), recording_of(sent, asked=True)
+    assert (found.kind if found else None) == kind
+    assert asked is not None
 
 
 def recording(size: int | None = None, seconds: float | None = None) -> Recording:

@@ -27,9 +27,9 @@ from aisha.errors import (
     UnreadableFileError,
 )
 from aisha.speech.audio import AudioInfo, Source
+from aisha.speech.loudness import BLOCK
 from aisha.speech.media.bounds import Bounds
 from aisha.speech.media.server import RECORDED
-from aisha.speech.timeline import BLOCK
 
 COMMAND = ("-I", "-m", "aisha.speech.media.server")
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
