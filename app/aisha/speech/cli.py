@@ -62,13 +62,12 @@ def transcribe_command(
     wanted = settings.load()
     model = _model(language or wanted.default_language, wanted.models_path)
     from aisha.speech.files import transcribe  # heavy, so only after the allocator's restart
-    from aisha.speech.media.bounds import Bounds
     from aisha.speech.media.reader import MediaReader
     from aisha.speech.output import Output
 
     output = Output(kind, output_dir, files)
     try:
-        media = MediaReader(Bounds.of(wanted)).start()
+        media = MediaReader.of(wanted).start()
         failed = transcribe(files, model, jobs or wanted.concurrency or _cores(), output, media)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)

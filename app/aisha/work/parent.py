@@ -21,7 +21,6 @@ from aisha.forking import die_with_parent
 from aisha.lanes import LANES
 from aisha.objects import Objects
 from aisha.settings import Settings
-from aisha.speech.media.bounds import Bounds
 from aisha.speech.media.reader import MediaReader
 from aisha.work import jobs
 from aisha.work.heartbeat import Heartbeat
@@ -61,7 +60,7 @@ class Parent:
         self._name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
         self._report = Report()
         self._exporter = 0
-        self._media = MediaReader(Bounds.of(loaded))
+        self._media = MediaReader.of(loaded)
         self._recognisers = Recognisers(loaded, self._media)
         self._objects = Objects(loaded)
         self._heartbeat = Heartbeat(loaded, self._name, concurrency)

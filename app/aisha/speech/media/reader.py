@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from fcntl import F_SETPIPE_SZ, fcntl
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from aisha.errors import (
     ServiceError,
     UnreadableFileError,
 )
+from aisha.settings import Settings
 from aisha.speech.audio import AudioInfo, Source
 from aisha.speech.loudness import BLOCK
 from aisha.speech.media.bounds import Bounds
@@ -60,7 +61,12 @@ class MediaReader:
         self._owner = os.getpid()
         self._server = 0
 
-    def start(self) -> "MediaReader":
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return a reader whose bounds are set, or suit this host."""
+        return cls(Bounds.of(settings))
+
+    def start(self) -> Self:
         """Start the server; it needs half a second, for which the first order waits."""
         self._server = os.posix_spawn(
             sys.executable,
