@@ -71,6 +71,7 @@ class Eraser:
 
     def _erase_objects(self, message: Forgotten) -> None:
         self._objects.remove_below(f"segments/{message.id}/")
+        self._objects.remove(f"incoming/{message.id}")
         if message.object_key and not message.shared:
             self._objects.remove(message.object_key)
 

@@ -13,7 +13,7 @@ from minio import Minio
 from minio.commonconfig import CopySource
 from minio.error import MinioException, S3Error
 from urllib3 import BaseHTTPResponse, PoolManager, Retry, Timeout
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError, SSLError
 
 from aisha.errors import ServiceError, TooLargeError
 from aisha.settings import Settings
@@ -67,7 +67,7 @@ class Objects:
         """Create the bucket unless it exists; waits for seconds at most, and tries once.
 
         Raises:
-            ServiceError: the server refuses; names the settings.
+            ServiceError: the server refuses, or is not trusted; names the settings.
             HTTPError, OSError: it does not answer, or not now.
         """
         try:
@@ -80,6 +80,12 @@ class Objects:
                 raise ServiceError(
                     f"S3 refuses the bucket {self._bucket} (AISHA_S3_*): {error.code}"
                 ) from None
+        except MaxRetryError as error:
+            if isinstance(error.reason, SSLError):
+                raise ServiceError(
+                    f"the certificate of AISHA_S3_ENDPOINT is not trusted (AISHA_CA_FILE): {error.reason}"
+                ) from None
+            raise
 
     def put(self, key: str, data: BinaryIO, size: int = -1) -> None:
         """Store exactly `size` bytes under a key, or all that come, replacing what was there; holds one part in memory.

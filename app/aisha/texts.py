@@ -47,9 +47,13 @@ TEXTS: dict[str, dict[Interface, str]] = {
         "en": "{name} chose: I will listen for {language} in this group.",
         "ru": "{name}: выбран язык речи для этой группы — {language}.",
     },
+    "not_administrator": {
+        "en": "Nothing has changed: only an administrator of this group can choose its language.",
+        "ru": "Ничего не изменилось: язык группы может выбрать только её администратор.",
+    },
     "not_yours": {
-        "en": "Nothing has changed: only an administrator of this group, or who asked, chooses its language.",
-        "ru": "Ничего не изменилось: язык группы выбирает её администратор или тот, кто спросил.",
+        "en": "Nothing has changed: these buttons are for whoever asked for them. Ask with /language yourself.",
+        "ru": "Ничего не изменилось: эти кнопки — для того, кто их вызвал. Вызовите свои командой /language.",
     },
     "rights_unknown": {
         "en": "Nothing has changed: Telegram does not tell me who administers this group. Please try again later.",

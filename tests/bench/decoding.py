@@ -196,8 +196,8 @@ def words_wrong() -> Iterator[dict[str, Any]]:
 def kept_size() -> Iterator[dict[str, Any]]:
     """Measure how many bytes are kept of real transcripts for each byte of text, and how many the JSON before took."""
     recogniser = load(model_path())
-    short = [recogniser.decode(blocks(clip.path)) for clip in voices()[:60]]
-    for name, said in (("short", short), ("long", [recogniser.decode([long_recording(LONG)])])):
+    short = [recogniser.decode(blocks(clip.path)) for clip in voices()[:20]]
+    for name, said in (("short", short), ("long", [recogniser.decode([long_recording(120)])])):
         texts, words = [one.text() for one in said], [one.to_json()["words"] for one in said]
         size = sum(len(text.encode()) for text in texts)
         times = sum(len(pack(text, each) or b"") for text, each in zip(texts, words, strict=True))

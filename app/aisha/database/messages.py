@@ -224,7 +224,8 @@ def to_store(besides: list[int], small_bytes: int, small_seconds: int, share: in
                     SELECT id, user_id, coalesce(file_size <= %(small_bytes)s, declared_seconds <= %(small_seconds)s,
                                                  false) AS small
                     FROM messages WHERE state = 'received' AND store_after <= now() AND user_id NOT IN (
-                        SELECT user_id FROM messages WHERE state IN ('stored', 'transcribing', 'transcribed')
+                        SELECT user_id FROM messages
+                        WHERE state IN ('stored', 'transcribing', 'transcribed') AND stored_at IS NOT NULL
                         GROUP BY user_id HAVING sum(file_size) >= %(share)s)
                 ) AS due
             ) AS turns WHERE NOT id = ANY(%(besides)s)

@@ -385,17 +385,6 @@ def empty(limit: int) -> Statement[None]:
     )
 
 
-def offering(chat_id: int, sent_id: int, data: str) -> Statement[int]:
-    """Select the row that Telegram shows as that message, if it has a button with this callback data."""
-    return Statement(
-        """
-        SELECT id FROM outbox WHERE chat_id = %(chat_id)s AND sent_id = %(sent_id)s
-        AND jsonb_path_exists(markup, '$.**.callback_data ? (@ == $data)', jsonb_build_object('data', %(data)s::text))
-        """,
-        {"chat_id": chat_id, "sent_id": sent_id, "data": data},
-    )
-
-
 def announce(row: int, text: str) -> Statement[None]:
     """Replace a message's text and remove its buttons."""
     return Statement(

@@ -114,10 +114,9 @@ async def _refusal(query: CallbackQuery, offer: Offer | None, rights: Rights) ->
     if not offer or not query.message or not query.bot:
         return "button_old"
     try:
-        may = await rights.may_choose(query.bot, query.message.chat, query.from_user.id, offer.asked_by)
+        return await rights.refusal(query.bot, query.message.chat, query.from_user.id, offer.asked_by)
     except TelegramAPIError:
         return "rights_unknown"
-    return None if may else "not_yours"
 
 
 async def answer_callback(query: CallbackQuery, text: str | None = None) -> None:

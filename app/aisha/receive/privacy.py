@@ -11,6 +11,7 @@ from aisha.database import erasures, outbox
 from aisha.database.connect import Connection
 from aisha.erasing import cancel
 from aisha.receive.languages import answer_callback
+from aisha.receive.replies import reply
 from aisha.settings import Settings
 
 router = Router(name="privacy")
@@ -25,7 +26,7 @@ async def explain(message: Message, connection: Connection, settings: Settings) 
     text = texts.say("privacy", reader, days=texts.days(settings.keep_days, reader))
     if settings.privacy_notice:
         text += f"\n\n{settings.privacy_notice}"
-    await connection.run(outbox.reply(message.chat.id, text, reply_to=message.message_id))
+    await connection.run(reply(message, text, quote=True))
 
 
 @router.message(Command("forget"))
@@ -35,7 +36,7 @@ async def ask(message: Message, connection: Connection) -> None:
     reader = texts.interface(message.from_user.language_code if message.from_user else None)
     text = texts.say("forget" if person else "forget_anonymous", reader)
     markup = _keyboard(person.id, reader) if person else None
-    await connection.run(outbox.reply(message.chat.id, text, reply_to=message.message_id, markup=markup))
+    await connection.run(reply(message, text, quote=True, markup=markup))
 
 
 @router.callback_query(F.data.startswith(YES) | F.data.startswith(NO))
@@ -60,7 +61,8 @@ async def _asked(query: CallbackQuery, connection: Connection, data: str) -> int
     """Return the row of the question that this button belongs to, if it is still open."""
     if not query.message:
         return None
-    return await connection.one(outbox.offering(query.message.chat.id, query.message.message_id, data))
+    offer = await connection.one(outbox.offer(query.message.chat.id, query.message.message_id, data))
+    return offer.id if offer else None
 
 
 def _keyboard(person: int, reader: texts.Interface) -> dict[str, Any]:

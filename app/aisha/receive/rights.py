@@ -40,16 +40,20 @@ class Rights:
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[float, bool | None]] = {}
 
-    async def may_choose(self, bot: Bot, chat: Chat, user_id: int, asked_by: int | None) -> bool:
-        """Tell whether a user may choose for a chat: an administrator, or who asked where nobody names those.
+    async def refusal(self, bot: Bot, chat: Chat, user_id: int, asked_by: int | None) -> str | None:
+        """Return why a user may not choose for a chat, as a key of `texts`, or None.
+
+        Administrators may; where Telegram names none, who asked.
 
         Raises:
             TelegramAPIError: Telegram does not answer now.
         """
         if chat.type == ChatType.PRIVATE:
-            return True
+            return None
         administers = await self._administers(bot, chat.id, user_id)
-        return user_id == asked_by if administers is None else administers
+        if administers is None:
+            return None if user_id == asked_by else "not_yours"
+        return None if administers else "not_administrator"
 
     async def _administers(self, bot: Bot, chat_id: int, user_id: int) -> bool | None:
         now = time.monotonic()

@@ -137,7 +137,7 @@ class Blocks(Iterator[NDArray[np.int16]]):
         context = self._stream.codec_context
         cover = av.stream.Disposition.attached_pic
         has_video = any(not stream.disposition & cover for stream in self._container.streams.video)
-        declared = declared_seconds(self._container, self._stream, self._file, has_video)
+        declared = declared_seconds(self._container, self._stream, self._file)
         return AudioInfo(
             container=self._container.format.name,
             codec=context.name,

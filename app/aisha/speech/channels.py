@@ -46,8 +46,8 @@ class Mixer:
 
     def __init__(self, layout: str, channels: int, rate: int) -> None:
         self._weights = mixing_weights(layout, channels)
-        self._frame = rate // FRAMES
-        self._fade = np.linspace(0, 1, rate // FADE, dtype=np.float32)
+        self._frame = max(rate // FRAMES, 1)
+        self._fade = np.linspace(0, 1, max(rate // FADE, 1), dtype=np.float32)
         self._chosen: int | None = None
 
     def mix(self, piece: Samples) -> Samples:

@@ -44,8 +44,8 @@ def transcribe_command(
     """Transcribe audio and video FILEs; `-` is standard input.
 
     The text goes to stdout in the order of the files. Several texts are separated by lines such as ==> FILE
-    <==, JSON is one line for each file, and several subtitles need --output-dir. There a result is called as
-    its FILE, with another ending; where that would be the same for two, the whole name is kept before the
+    <==, JSON is one line for each file, and several subtitles need --output-dir. A result there is named
+    after its FILE, with another ending; where two would have one name, the whole name is kept before the
     ending, and files of the same name are numbered: voice.wav.txt, voice.wav.2.txt.
 
     A file that cannot be transcribed is reported on stderr in one line (in JSON on stdout too, as an

@@ -92,16 +92,20 @@ def _cheapest(words: Sequence[Word], cost: Callable[[int, int], float]) -> list[
     The best cut of the first n words is known for each n before it is needed. A part grows backwards from its end
     until its cost is infinite.
     """
-    best: list[tuple[float, list[int]]] = [(0.0, [0])]
+    best, begins = [0.0], [0]
     for end in range(1, len(words) + 1):
         choices = []
         for begin in range(end - 1, -1, -1):
             if math.isinf(own := cost(begin, end)):
                 break
-            choices.append((best[begin][0] + own, begin))
+            choices.append((best[begin] + own, begin))
         total, begin = min(choices)
-        best.append((total, [*best[begin][1], end]))
-    return [words[begin:end] for begin, end in pairwise(best[-1][1])]
+        best.append(total)
+        begins.append(begin)
+    ends = [len(words)]
+    while ends[-1]:
+        ends.append(begins[ends[-1]])
+    return [words[begin:end] for end, begin in pairwise(ends)][::-1]
 
 
 def _end_cost(words: Sequence[Word], end: int) -> float:
@@ -138,8 +142,12 @@ def _lines(words: Sequence[Word]) -> tuple[str, ...]:
 
 
 def _fits(words: Sequence[Word]) -> bool:
-    lines = _lines(words)
-    return len(lines) <= LINES and max(map(len, lines)) <= LINE
+    lines, length = 1, -1
+    for word in words:
+        length += 1 + len(word.text)
+        if length > LINE:
+            lines, length = lines + 1, len(word.text)
+    return lines <= LINES and max(len(word.text) for word in words) <= LINE
 
 
 def _text(words: Sequence[Word]) -> str:

@@ -61,17 +61,15 @@ CLUSTER = b"\x1f\x43\xb6\x75"
 MPEG_COUNT = re.compile(rb"(?:Xing|Info)\0\0\0[\x01-\x0f](.{4})|VBRI.{10}(.{4})", re.DOTALL)
 
 
-def declared_seconds(
-    container: InputContainer, stream: AudioStream, file: BinaryIO, has_video: bool
-) -> float | None:
-    """Return the audio's length by the headers; a video's own length says nothing about its sound's."""
+def declared_seconds(container: InputContainer, stream: AudioStream, file: BinaryIO) -> float | None:
+    """Return the track's length by the headers; a container's own says nothing about one of its many tracks."""
     kind = container.format.name.split(",")[0]
     if kind not in DECLARING or not _has_length(kind, stream, file):
         return None
     if kind in CHUNKS:
         return _seconds_of_chunk(*CHUNKS[kind], probable_seconds(container, stream), file)
     seconds = _believed(stream, stream.duration, stream.time_base) or _tagged(stream.metadata)
-    if not seconds and not has_video:
+    if not seconds and _is_alone(stream, container):
         seconds = _believed(stream, container.duration, Fraction(1, av.time_base))
     return None if not seconds or _is_estimate(container, seconds) else seconds
 
@@ -79,6 +77,12 @@ def declared_seconds(
 def probable_seconds(container: InputContainer, stream: AudioStream) -> float | None:
     """Return the length that FFmpeg estimates, which is good enough to plan with."""
     return _believed(stream, container.duration, Fraction(1, av.time_base))
+
+
+def _is_alone(stream: AudioStream, container: InputContainer) -> bool:
+    """Tell whether there is nothing beside a track but pictures of its cover."""
+    cover = av.stream.Disposition.attached_pic
+    return all(other is stream or other.disposition & cover for other in container.streams)
 
 
 def _has_length(kind: str, stream: AudioStream, file: BinaryIO) -> bool:

@@ -1,6 +1,7 @@
 """What a work-horse does with one job; runs in a process forked for it, and ends with that process."""
 
 import io
+import os
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ from rq.timeouts import JobTimeoutException
 
 from aisha.database import jobs, locks, messages, workers
 from aisha.database.connect import BlockingConnection, connect
-from aisha.database.jobs import Job
+from aisha.database.jobs import Job, Lane
 from aisha.database.messages import Message
 from aisha.errors import AudioError, DecoderKilledError, NoModelError, TooLongError, UnreadableFileError
 from aisha.objects import UNREACHABLE, MissingObjectError, NoRoomError, Objects
@@ -33,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 2
 ROOM_SECONDS = 10
+LONG_NICENESS = 10
 NOT_FORKED = "a work-horse was not forked from `aisha worker`"
 
 
@@ -81,11 +83,18 @@ def run(job_id: int) -> None:
         if not job:
             return
         message = connection.one(messages.begin(job.message))
+        give_way(job.lane)
         with structlog.contextvars.bound_contextvars(message=job.message, job=job_id, segment=job.segment):
             if message:
                 Work(_inherited, connection, job, message).run()
             else:
                 connection.run(jobs.done(job_id))
+
+
+def give_way(lane: Lane) -> None:
+    """Let this process, which ends with its job, leave the processor to short recordings if its own is long."""
+    if lane == "long":
+        os.nice(LONG_NICENESS)
 
 
 def return_unfinished(connection: BlockingConnection, worker: str) -> list[int]:

@@ -11,7 +11,7 @@ from aisha.database.migrate import migrate
 from aisha_embedded.services import Services, erase
 from aisha_sandbox.server import Sandbox
 
-TABLES = "inbox, chats, messages, jobs, outbox, workers, bots, leases, receiving, erasures"
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,8 @@ def services(running: Services) -> dict[str, str]:
 async def app(services: dict[str, str], tmp_path: Path) -> AsyncIterator[App]:
     async with Sandbox.open(tmp_path / "sandbox") as sandbox, aiohttp.ClientSession() as http:
         app = App(services, sandbox, http, tmp_path)
-        await app.query(f"TRUNCATE {TABLES} CASCADE")
+        tables = ", ".join(row["tablename"] for row in await app.query(TABLES))
+        await app.query(f"TRUNCATE {tables} CASCADE")
         yield app
         await app.end()
 

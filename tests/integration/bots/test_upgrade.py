@@ -14,7 +14,7 @@ from tests.speech import voices
 
 from aisha_embedded.services import Services, erase
 
-PREVIOUS = "1edff58fc43ee985148c82cd76ae9e52cc95f4c7"
+PREVIOUS = "ddaec2d4e1f5ca739a9706cb288916eee9d49a81"
 """The commit of the release that production runs before this one; moves with each release."""
 
 pytestmark = pytest.mark.timeout(900)

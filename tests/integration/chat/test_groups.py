@@ -42,7 +42,7 @@ async def test_an_administrator_chooses_and_the_reply_says_who_did(people: Peopl
 async def test_nobody_else_chooses_where_administrators_are_known_not_even_who_asked(people: People) -> None:
     people.telegram.administrators = {OWNER}
     sent = await offer(people)
-    assert await people.presses(GROUP, sent, MEMBER, "language:fr") == say("not_yours")
+    assert await people.presses(GROUP, sent, MEMBER, "language:fr") == say("not_administrator")
     assert await language(people) is None
     assert people.telegram.shown[GROUP, sent]["reply_markup"]
 
@@ -52,8 +52,9 @@ async def test_who_asked_chooses_where_administrators_are_not_told(
     user: int, chosen: str | None, people: People
 ) -> None:
     people.telegram.administrators = None
-    await people.presses(GROUP, await offer(people), user, "language:fr")
+    told = await people.presses(GROUP, await offer(people), user, "language:fr")
     assert await language(people) == chosen
+    assert told == (say("language_set", language="French") if chosen else say("not_yours"))
 
 
 async def test_nothing_changes_while_telegram_does_not_answer(

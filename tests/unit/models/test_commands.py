@@ -97,3 +97,11 @@ def test_the_folder_is_that_of_the_settings(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert cli._models_path() == Settings().models_path
+
+
+def test_a_download_says_at_once_that_it_goes_on_where_no_terminal_shows_a_bar(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with cli._progress(language("fr").small) as progress:
+        progress(0, 41_000_000)
+    assert capsys.readouterr().err == "vosk-model-small-fr-0.22: downloading\n"

@@ -44,6 +44,12 @@ def test_the_default_track_is_heard_unless_another_one_is_the_only_one_with_soun
     assert hertz is None or pitch(pcm) == pytest.approx(hertz, abs=2)
 
 
+def test_a_track_that_ends_before_another_one_is_whole() -> None:
+    assert not heard(tracks(VOICE, tone(20, 700)))[1].truncated
+    without_tags = tracks(VOICE, tone(20, 700)).replace(b"DURATION", b"DURATI0N")
+    assert not heard(without_tags)[1].truncated
+
+
 def test_probing_tells_how_many_tracks_there_are() -> None:
     assert probe(io.BytesIO(tracks(VOICE, OTHER))).tracks == 2
     assert probe(io.BytesIO(encode(VOICE))).tracks == 1
