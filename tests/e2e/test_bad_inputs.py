@@ -384,6 +384,7 @@ def test_a_download_that_finds_nothing_says_that_the_file_is_gone(telegram: Tele
     spoil(telegram, "download", code=404, times=20)
     telegram.send_file(chat, voice(folder, 101))
     [answer] = final(telegram, chat)
+    telegram.call("DELETE", "/faults")
     assert re.fullmatch(sentence("gone"), answer.text)
 
 

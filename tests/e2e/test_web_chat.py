@@ -146,6 +146,7 @@ async def test_a_message_is_forwarded_to_another_chat(page: Page) -> None:
     await page.get_by_test_id("new-group").click()
     await page.locator("[name=title]").fill("Forwarded")
     await page.get_by_test_id("dialog-save").click()
+    await expect(page.get_by_role("heading", name="Forwarded")).to_be_visible()
     await page.get_by_test_id("composer").fill("pass this on")
     await page.get_by_test_id("composer").press("Enter")
     message = page.get_by_test_id("message").filter(has_text="pass this on")
