@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import io
 import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -136,6 +137,20 @@ def test_a_change_that_is_not_committed_is_in(repository: Path) -> None:
     assert said.endswith("\nchanged\n")
     assert names == sorted([*TRACKED, "app/two.py"])
     assert subprocess.run(status, check=True, capture_output=True).stdout == seen
+
+
+def test_a_change_within_the_second_in_which_it_was_added_is_in(repository: Path) -> None:
+    """Git then sees no other size or time, and compares contents only if its index is not newer than the file."""
+    file, index = repository / "app" / "one.py", repository / ".git" / "index"
+    git = ("git", "-C", repository)
+    subprocess.run((*git, "config", "core.trustctime", "false"), check=True)
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+    subprocess.run((*git, "add", "--update"), check=True)
+    before = pack(repository)
+    file.write_text("2\n")
+    for path in (file, index):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    assert pack(repository)[1].split()[0] != before[1].split()[0]
 
 
 def test_whether_a_file_may_be_run_matters(repository: Path) -> None:
