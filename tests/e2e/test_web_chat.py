@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,20 @@ async def test_a_button_is_pressed_and_its_message_changes(page: Page) -> None:
     await expect(last.get_by_test_id("inline-button")).to_have_count(0)
 
 
+async def test_commands_are_suggested_for_what_is_typed_before_the_chats_are_known(page: Page) -> None:
+    typed = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await typed.wait()
+        await route.continue_()
+
+    await page.route(re.compile("/state$"), hold)
+    await page.reload()
+    await page.get_by_test_id("composer").fill("/")
+    typed.set()
+    await expect(page.get_by_test_id("command-suggestion").first).to_contain_text("/language")
+
+
 async def test_what_is_typed_over_a_suggestion_is_what_is_sent(page: Page) -> None:
     composer = page.get_by_test_id("composer")
     await composer.fill("/")
@@ -157,6 +172,34 @@ async def test_a_message_is_forwarded_to_another_chat(page: Page) -> None:
     await page.get_by_test_id("forward-choice").filter(has_text="Aisha").click()
     await expect(page.get_by_role("heading", name="Aisha")).to_be_visible()
     await expect(page.get_by_text("pass this on").last).to_be_visible()
+
+
+async def test_a_new_group_stays_open_when_an_older_state_arrives_late(page: Page) -> None:
+    late, made = asyncio.Event(), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        if late.is_set():
+            await route.continue_()
+            return
+        late.set()
+        response = await route.fetch()
+        await made.wait()
+        await route.fulfill(response=response)
+
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    await page.get_by_test_id("new").click()
+    await page.get_by_test_id("new-group").click()
+    await page.locator("[name=title]").fill("Late")
+    await page.route(re.compile("/state$"), hold)
+    await page.evaluate("fetch('/sandbox/api/chats', {method: 'POST', body: '{\"title\": \"Another\"}'})")
+    await late.wait()
+    async with page.expect_response(lambda response: response.url.endswith("/chats")):
+        await page.get_by_test_id("dialog-save").click()
+    with suppress(AssertionError):  # it must not open before the older state has come
+        await expect(page.get_by_role("heading", name="Late", level=1)).to_be_visible(timeout=1000)
+    async with page.expect_response(lambda response: response.url.endswith("/messages")):
+        made.set()
+    await expect(page.get_by_role("heading", name="Late", level=1)).to_be_visible()
 
 
 async def test_a_file_that_is_chosen_before_the_chats_are_known_is_sent(page: Page, tmp_path: Path) -> None:

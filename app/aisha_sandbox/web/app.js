@@ -46,11 +46,13 @@ class App {
     new ResizeObserver(() => { if (this.stuck) this.toEnd(); }).observe(this.scroll);
   }
 
-  // What happens while the present state is being fetched is told again afterwards.
+  // What happens while the present state is being fetched is told again afterwards. States are fetched one after the other, so that none is older than
+  // what is shown.
   async load() {
     this.loading += 1;
+    this.fetched = Promise.allSettled([this.fetched]).then(() => this.fetch());
     try {
-      await this.fetch();
+      await this.fetched;
     } finally {
       this.loading -= 1;
       this.catchUp();
@@ -119,6 +121,7 @@ class App {
     this.toEnd();
     this.catchUp();
     this.composer.sendEarly();
+    if (this.composer.suggestions.hidden) this.composer.suggest();
     if (!keep && matchMedia("(hover: hover)").matches) this.composer.input.focus();
   }
 
