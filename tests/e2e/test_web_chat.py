@@ -144,7 +144,8 @@ async def test_an_arrow_leads_to_the_newest_message_when_the_page_is_scrolled_up
         await page.get_by_test_id("composer").fill(f"line {number}")
         await page.get_by_test_id("composer").press("Enter")
     last = page.get_by_test_id("message").last
-    await expect(page.get_by_text("line 29", exact=True)).to_be_in_viewport()
+    await expect(page.get_by_text("line 29", exact=True)).to_be_attached()
+    await expect(last).to_be_in_viewport()
     await expect(arrow).to_be_hidden()
     await page.locator(".scroll").hover()
     await page.mouse.wheel(0, -3000)
