@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
-from harness import Tree
+from harness import Telegram, Tree
 from media import RATE, samples, write
 from playwright.async_api import Browser, Page, Response, Route, async_playwright, expect
 from tests.speech import Clip, librivox, prompts, word_error_rate
@@ -106,6 +106,29 @@ async def test_a_button_is_pressed_and_its_message_changes(page: Page) -> None:
     await last.get_by_test_id("inline-button").filter(has_text="français").click()
     await expect(last.get_by_test_id("message-text")).to_have_text("I will listen for French.")
     await expect(last.get_by_test_id("inline-button")).to_have_count(0)
+
+
+async def test_chats_that_are_made_meanwhile_are_fetched_at_once(page: Page, telegram: Telegram) -> None:
+    fetched, made = 0, asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        nonlocal fetched
+        fetched += 1
+        await made.wait()
+        await route.continue_()
+
+    you = telegram.call("GET", "/state")["users"][0]["id"]
+    await expect(page.get_by_role("heading", level=1)).to_be_visible()
+    await page.route(re.compile("/state$"), hold)
+    for number in range(20):
+        telegram.call("POST", "/chats", json={"title": f"Room {number}", "members": [you]})
+    made.set()
+    await page.get_by_test_id("new").click()
+    await page.get_by_test_id("new-group").click()
+    await page.locator("[name=title]").fill("Room of mine")
+    await page.get_by_test_id("dialog-save").click()
+    await expect(page.get_by_role("heading", name="Room of mine")).to_be_visible(timeout=ANSWER_MS)
+    assert fetched <= 6
 
 
 async def test_commands_are_suggested_for_what_is_typed_before_the_chats_are_known(page: Page) -> None:

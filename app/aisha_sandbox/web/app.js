@@ -47,12 +47,15 @@ class App {
   }
 
   // What happens while the present state is being fetched is told again afterwards. States are fetched one after the other, so that none is older than
-  // what is shown.
+  // what is shown; whoever asks meanwhile gets the next one.
   async load() {
     this.loading += 1;
-    this.fetched = Promise.allSettled([this.fetched]).then(() => this.fetch());
+    this.next ??= Promise.allSettled([this.fetched]).then(() => {
+      this.next = null;
+      return (this.fetched = this.fetch());
+    });
     try {
-      await this.fetched;
+      await this.next;
     } finally {
       this.loading -= 1;
       this.catchUp();
