@@ -280,8 +280,11 @@ def unfinished(worker: str) -> Statement[int]:
     return Statement(sql, {"worker": worker})
 
 
-def open_in_order() -> Statement[Open]:
-    """Select the jobs that run, those in Redis in its order, those that wait, and the recordings without a job."""
+def open_in_order(short_bytes: int, short_seconds: int) -> Statement[Open]:
+    """Select the jobs that run, those in Redis in its order, those that wait, and the recordings without a job.
+
+    A recording without a job is in the lane that these limits give it, as `aisha.lanes.lane_of` says.
+    """
     return Statement(
         f"""
         SELECT message, user_id, lane, state, seconds, elapsed, uncut,
@@ -300,12 +303,14 @@ def open_in_order() -> Statement[Open]:
             UNION ALL
             SELECT id, user_id, lane, 'received', id, coalesce(declared_seconds, file_size / 16000.0, 60), 0,
                 lane = 'long', received_at, 4, NULL
-            FROM messages, LATERAL (SELECT CASE WHEN coalesce(nullif(declared_seconds, 0) > 60, file_size > 1048576)
+            FROM messages, LATERAL (SELECT CASE WHEN coalesce(nullif(declared_seconds, 0) > %(short_seconds)s,
+                                                        file_size > %(short_bytes)s)
                                     THEN 'long' ELSE 'short' END AS lane) AS lanes
             WHERE state = 'received'
         ) AS work LEFT JOIN {SERVED} USING (lane, user_id) ORDER BY rank, queued_at, id LIMIT 3000
         """,
-        rows=class_row(Open),
+        {"short_bytes": short_bytes, "short_seconds": short_seconds},
+        class_row(Open),
     )
 
 

@@ -12,7 +12,7 @@ from aisha.database.connect import Connection, Pool
 from aisha.database.jobs import Lane, Open
 from aisha.database.outbox import Status
 from aisha.deliver.forecast import Outlook, Workers, forecast
-from aisha.lanes import lane_depth
+from aisha.lanes import SHORT_BYTES, SHORT_SECONDS, lane_depth
 
 MOST = 30
 """How many statuses are changed at a time: Telegram takes about thirty edits a second, and answers go first."""
@@ -87,7 +87,7 @@ class Statuses:
 
 
 async def _read_queue(connection: Connection) -> Queue:
-    rows = await connection.all(jobs.open_in_order())
+    rows = await connection.all(jobs.open_in_order(SHORT_BYTES, SHORT_SECONDS))
     alive = [each for each in await connection.all(workers.known()) if each["alive"]]
     shared = sum(each["concurrency"] for each in alive)
     pace = dict(await connection.all(jobs.pace()))

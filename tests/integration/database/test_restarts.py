@@ -1,6 +1,5 @@
 """A work-horse that lost its session because PostgreSQL restarted has not died over its job."""
 
-import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,26 +9,19 @@ import psycopg
 import pytest
 from tests.integration.bots.harness import until
 from tests.integration.database.test_statements import fill
+from tests.integration.postgres import address, migrated
 
 from aisha.database import jobs
 from aisha.database.connect import connect
-from aisha.database.migrate import migrate
-from aisha_embedded.services import Services, erase
+from aisha_embedded.services import Services
 
 
 @pytest.fixture(scope="module")
 async def services(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
-    data_dir = tmp_path_factory.mktemp("data")
-    async with Services.start(data_dir, want={"postgres"}) as started:
-        await asyncio.to_thread(migrate, address(started))
+    async with migrated(tmp_path_factory.mktemp("data")) as started:
         with connect(address(started)) as connection:
             fill(connection)
         yield started
-    erase(data_dir)
-
-
-def address(services: Services) -> str:
-    return services.environment["AISHA_DATABASE_URL"]
 
 
 async def restart(services: Services) -> None:

@@ -1,6 +1,5 @@
 """Every statement of every room, on the schema that the migrations make."""
 
-import asyncio
 import inspect
 import types
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 from psycopg.types.json import Jsonb
+from tests.integration.postgres import address, migrated, pool
 
 from aisha.database import (
     bots,
@@ -24,12 +24,11 @@ from aisha.database import (
     receiving,
     workers,
 )
-from aisha.database.connect import BlockingConnection, Connection, Pool, connect, connect_async, open_pool
-from aisha.database.migrate import migrate
+from aisha.database.connect import BlockingConnection, connect, connect_async
 from aisha.database.retention import forget_old
 from aisha.database.statement import Statement
 from aisha.database.timing import unpack
-from aisha_embedded.services import Services, erase
+from aisha.lanes import SHORT_BYTES, SHORT_SECONDS
 
 ROOMS = (messages, jobs, outbox, inbox, chats, workers, bots, leases, receiving, locks, erasures)
 PLAIN: dict[Any, Any] = {
@@ -92,24 +91,12 @@ def fill(connection: BlockingConnection) -> None:
     connection.run(erasures.add(2, 2, "en", 1))
 
 
-async def admit(_: Connection) -> None:
-    """Admit every session."""
-
-
-def pool(url: str) -> Pool:
-    return open_pool(url, 4, "test", admit)
-
-
 @pytest.fixture(scope="module")
 async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    data_dir = tmp_path_factory.mktemp("data")
-    async with Services.start(data_dir, want={"postgres"}) as services:
-        address = services.environment["AISHA_DATABASE_URL"]
-        await asyncio.to_thread(migrate, address)
-        with connect(address) as connection:
+    async with migrated(tmp_path_factory.mktemp("data")) as services:
+        with connect(address(services)) as connection:
             fill(connection)
-        yield address
-    erase(data_dir)
+        yield address(services)
 
 
 @pytest.mark.parametrize("function", [*statements()])
@@ -134,7 +121,7 @@ async def test_a_statement_runs_alike_for_a_bot_and_for_a_worker(
         (messages.begin(1), messages.Message),
         (jobs.of(1), jobs.Job),
         (jobs.take("short", 1), jobs.Dispatch),
-        (jobs.open_in_order(), jobs.Open),
+        (jobs.open_in_order(SHORT_BYTES, SHORT_SECONDS), jobs.Open),
         (messages.place(1), messages.Place),
         (outbox.of(1), outbox.Outgoing),
         (outbox.next_due(1), outbox.Outgoing),
@@ -241,7 +228,7 @@ def test_the_open_jobs_come_in_the_order_of_the_queue(url: str) -> None:
         connection.execute(NEW_JOB, {"person": 2})
         [queued] = connection.all(jobs.take("short", 1))
         connection.execute(NEW_JOB.replace("'short'", "'long'"), {"person": 3})
-        found = connection.all(jobs.open_in_order())
+        found = connection.all(jobs.open_in_order(SHORT_BYTES, SHORT_SECONDS))
         assert [(each.user_id, each.state, each.uncut) for each in found[:3]] == [
             (1, "queued", False), (2, "waiting", False), (3, "waiting", True)
         ]  # fmt: skip
