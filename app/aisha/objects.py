@@ -93,19 +93,15 @@ class Objects:
         Raises:
             NoRoomError: the server is full, or the bucket's quota is reached.
         """
-        try:
+        with _room():
             self._client.put_object(
                 self._bucket, key, data, size, part_size=PART_BYTES, num_parallel_uploads=1
             )
-        except S3Error as error:
-            raise (NoRoomError(f"S3 says {error.code}") if error.code in FULL else error) from None
 
     def move(self, key: str, target: str) -> None:
         """Give an object another key; the server copies it."""
-        try:
+        with _room():
             self._client.copy_object(self._bucket, target, CopySource(self._bucket, key))
-        except S3Error as error:
-            raise (NoRoomError(f"S3 says {error.code}") if error.code in FULL else error) from None
         self.remove(key)
 
     def read(self, key: str) -> bytes:
@@ -164,6 +160,15 @@ class Objects:
         """Delete every object whose key begins so."""
         for found in self._client.list_objects(self._bucket, prefix, recursive=True):
             self.remove(found.object_name)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Raise `NoRoomError` for what a full server, or the bucket's quota, refuses."""
+    try:
+        yield
+    except S3Error as error:
+        raise (NoRoomError(f"S3 says {error.code}") if error.code in FULL else error) from None
 
 
 def _http(settings: Settings, patience: dict[str, Any]) -> PoolManager:
